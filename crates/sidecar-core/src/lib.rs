@@ -20,3 +20,5 @@ pub mod shutdown;
 // Kubernetes data: the API client, projections, caches, queues.
 
 // Leadership and events.
+pub mod election;
+pub mod events;

@@ -1,0 +1,1 @@
+//! Scenarios of leader election on paused time.

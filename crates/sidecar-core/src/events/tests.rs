@@ -1,0 +1,1 @@
+//! Scenarios of event recording on paused time.
