@@ -1,0 +1,147 @@
+//! Images without a registry: archives with one layer, written here, imported into containerd.
+//!
+//! Ours hold one static binary at the path that upstream's images use, and nothing else.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use serde_json::json;
+
+use crate::places;
+use crate::progress::Step;
+use crate::spec::Archive;
+use crate::tar::Writer;
+
+/// The image that holds a pod's namespaces: busybox, sleeping.
+pub(crate) const PAUSE: &str = "docker.io/csi-sidecars/pause:dev";
+/// The image of the pods that use volumes.
+pub(crate) const BUSYBOX: &str = "docker.io/csi-sidecars/busybox:dev";
+/// Our binaries, one image each. The package that builds it, the binary, which is also the entrypoint.
+const OURS: &[(&str, &str)] = &[
+    ("csi-provisioner", "csi-provisioner"),
+    ("node-driver-registrar", "csi-node-driver-registrar"),
+    ("hostpath-driver", "hostpathplugin"),
+];
+/// Commands that test pods use, as links to busybox.
+const APPLETS: &[&str] = &[
+    "sh", "cat", "cp", "dd", "df", "echo", "grep", "head", "ls", "mkdir", "nc", "rm", "sleep", "stat",
+    "sync", "test", "true", "wget", "xxd",
+];
+
+/// Builds our binaries, static, so that they run in images that hold nothing else.
+pub(crate) fn build(repository: &Path) -> Result<Vec<(String, PathBuf)>> {
+    let target = host_target()?;
+    let step = Step::start("building our binaries for the images");
+    let mut cargo = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()));
+    cargo.args(["build", "--locked", "--quiet", "--profile", "lab", "--target", &target]);
+    for (package, binary) in OURS {
+        cargo.args(["--package", package, "--bin", binary]);
+    }
+    let output = cargo
+        .current_dir(repository)
+        .env(
+            format!("CARGO_TARGET_{}_RUSTFLAGS", target.to_uppercase().replace('-', "_")),
+            "-C target-feature=+crt-static",
+        )
+        .stdin(Stdio::null())
+        .output()
+        .context("cannot run cargo")?;
+    if !output.status.success() {
+        bail!("cargo build failed:\n{}", String::from_utf8_lossy(&output.stderr));
+    }
+    step.done();
+    let folder = places::target(repository).join(&target).join("lab");
+    Ok(OURS.iter().map(|(_, binary)| ((*binary).to_owned(), folder.join(binary))).collect())
+}
+
+fn host_target() -> Result<String> {
+    let output = Command::new("rustc").arg("-vV").output().context("cannot run rustc")?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let host = text.lines().find_map(|line| line.strip_prefix("host: "));
+    Ok(host.context("rustc does not say what it builds for")?.to_owned())
+}
+
+/// Writes the archives of all images: pause, busybox, ours, and those of `BASELINE_BIN_DIR` under `baseline/`.
+pub(crate) fn write_all(folder: &Path, binaries: &[(String, PathBuf)]) -> Result<Vec<Archive>> {
+    let busybox_file = places::on_path("busybox").context("no busybox (package busybox-static)")?;
+    let busybox =
+        fs::read(&busybox_file).with_context(|| format!("cannot read {}", busybox_file.display()))?;
+    let mut archives = vec![write(folder, PAUSE, &busybox_image(&busybox, &["/bin/sleep", "2147483647"])?)?];
+    archives.push(write(folder, BUSYBOX, &busybox_image(&busybox, &["/bin/sh"])?)?);
+    for (name, file) in binaries {
+        archives.push(write_binary(folder, &format!("docker.io/csi-sidecars/{name}:dev"), name, file)?);
+    }
+    if let Some(dir) = places::variable("BASELINE_BIN_DIR") {
+        for (_, name) in OURS {
+            let file = dir.join(name);
+            if places::is_executable(&file) {
+                archives.push(write_binary(folder, &format!("docker.io/baseline/{name}:dev"), name, &file)?);
+            }
+        }
+    }
+    Ok(archives)
+}
+
+/// What an image holds and starts.
+struct Image {
+    layer: Vec<u8>,
+    entrypoint: Vec<String>,
+}
+
+fn busybox_image(busybox: &[u8], entrypoint: &[&str]) -> Result<Image> {
+    let mut tar = Writer::new(Vec::new());
+    for dir in ["bin/", "tmp/", "etc/"] {
+        tar.folder(dir)?;
+    }
+    tar.file("bin/busybox", 0o755, busybox)?;
+    for applet in APPLETS {
+        tar.link(&format!("bin/{applet}"), "busybox")?;
+    }
+    Ok(Image { layer: tar.finish()?, entrypoint: entrypoint.iter().map(|&word| word.to_owned()).collect() })
+}
+
+fn write_binary(folder: &Path, image: &str, name: &str, file: &Path) -> Result<Archive> {
+    let binary = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let mut tar = Writer::new(Vec::new());
+    // A place for the termination log and for drivers that want temporary files.
+    for dir in ["dev/", "tmp/", "etc/", "proc/", "sys/"] {
+        tar.folder(dir)?;
+    }
+    tar.file(name, 0o755, &binary)?;
+    write(folder, image, &Image { layer: tar.finish()?, entrypoint: vec![format!("/{name}")] })
+}
+
+/// The docker-archive layout: manifest.json, a config named by its digest, the layer.
+fn write(folder: &Path, name: &str, image: &Image) -> Result<Archive> {
+    let config = serde_json::to_vec(&json!({
+        "architecture": architecture(), "os": "linux",
+        "config": {"Entrypoint": image.entrypoint, "Env": ["PATH=/bin:/"], "WorkingDir": "/"},
+        "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{}", sha256(&image.layer))]},
+        "history": [{"created_by": "lab"}],
+    }))?;
+    let config_name = format!("{}.json", sha256(&config));
+    let manifest = json!([{"Config": config_name, "RepoTags": [name], "Layers": ["layer.tar"]}]);
+    let file = folder.join(format!("{}.tar", name.replace(['/', ':'], "_")));
+    let out = fs::File::create(&file).with_context(|| format!("cannot create {}", file.display()))?;
+    let mut tar = Writer::new(std::io::BufWriter::new(out));
+    tar.file(&config_name, 0o644, &config)?;
+    tar.file("layer.tar", 0o644, &image.layer)?;
+    tar.file("manifest.json", 0o644, &serde_json::to_vec(&manifest)?)?;
+    tar.finish()?;
+    Ok(Archive { name: name.to_owned(), file })
+}
+
+fn architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
