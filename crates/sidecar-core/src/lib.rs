@@ -18,6 +18,7 @@ pub mod random;
 pub mod shutdown;
 
 // Kubernetes data: the API client, projections, caches, queues.
+pub mod objects;
 
 // Leadership and events.
 pub mod election;
