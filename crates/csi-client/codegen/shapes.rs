@@ -96,7 +96,11 @@ fn scalar(kind: &Kind) -> String {
     match kind {
         Kind::Message(message) => format!("Kind::Message(&{})", ident(message.full_name())),
         Kind::Enum(kind) => format!("Kind::Enum(&{})", ident(kind.full_name())),
-        other => format!("Kind::{other:?}"),
+        other => {
+            let name = format!("{other:?}");
+            let (first, rest) = name.split_at(1);
+            format!("Kind::{}{rest}", first.to_ascii_uppercase())
+        }
     }
 }
 

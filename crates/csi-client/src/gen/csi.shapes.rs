@@ -116,25 +116,25 @@ pub static MESSAGES: &[&MessageShape] = &[
 static CSI_V1_BLOCK_METADATA: MessageShape = MessageShape {
     name: "csi.v1.BlockMetadata",
     fields: &[
-        FieldShape { number: 1, name: "byte_offset", kind: Kind::int64, repeated: false, secret: false },
-        FieldShape { number: 2, name: "size_bytes", kind: Kind::int64, repeated: false, secret: false },
+        FieldShape { number: 1, name: "byte_offset", kind: Kind::Int64, repeated: false, secret: false },
+        FieldShape { number: 2, name: "size_bytes", kind: Kind::Int64, repeated: false, secret: false },
     ],
 };
 
 static CSI_V1_CAPACITY_RANGE: MessageShape = MessageShape {
     name: "csi.v1.CapacityRange",
     fields: &[
-        FieldShape { number: 1, name: "required_bytes", kind: Kind::int64, repeated: false, secret: false },
-        FieldShape { number: 2, name: "limit_bytes", kind: Kind::int64, repeated: false, secret: false },
+        FieldShape { number: 1, name: "required_bytes", kind: Kind::Int64, repeated: false, secret: false },
+        FieldShape { number: 2, name: "limit_bytes", kind: Kind::Int64, repeated: false, secret: false },
     ],
 };
 
 static CSI_V1_CONTROLLER_EXPAND_VOLUME_REQUEST: MessageShape = MessageShape {
     name: "csi.v1.ControllerExpandVolumeRequest",
     fields: &[
-        FieldShape { number: 1, name: "volume_id", kind: Kind::string, repeated: false, secret: false },
+        FieldShape { number: 1, name: "volume_id", kind: Kind::String, repeated: false, secret: false },
         FieldShape { number: 2, name: "capacity_range", kind: Kind::Message(&CSI_V1_CAPACITY_RANGE), repeated: false, secret: false },
-        FieldShape { number: 3, name: "secrets", kind: Kind::Map(&Kind::string, &Kind::string), repeated: false, secret: true },
+        FieldShape { number: 3, name: "secrets", kind: Kind::Map(&Kind::String, &Kind::String), repeated: false, secret: true },
         FieldShape { number: 4, name: "volume_capability", kind: Kind::Message(&CSI_V1_VOLUME_CAPABILITY), repeated: false, secret: false },
     ],
 };
@@ -142,8 +142,8 @@ static CSI_V1_CONTROLLER_EXPAND_VOLUME_REQUEST: MessageShape = MessageShape {
 static CSI_V1_CONTROLLER_EXPAND_VOLUME_RESPONSE: MessageShape = MessageShape {
     name: "csi.v1.ControllerExpandVolumeResponse",
     fields: &[
-        FieldShape { number: 1, name: "capacity_bytes", kind: Kind::int64, repeated: false, secret: false },
-        FieldShape { number: 2, name: "node_expansion_required", kind: Kind::bool, repeated: false, secret: false },
+        FieldShape { number: 1, name: "capacity_bytes", kind: Kind::Int64, repeated: false, secret: false },
+        FieldShape { number: 2, name: "node_expansion_required", kind: Kind::Bool, repeated: false, secret: false },
     ],
 };
 
@@ -163,8 +163,8 @@ static CSI_V1_CONTROLLER_GET_CAPABILITIES_RESPONSE: MessageShape = MessageShape 
 static CSI_V1_CONTROLLER_GET_VOLUME_HEALTH_REQUEST: MessageShape = MessageShape {
     name: "csi.v1.ControllerGetVolumeHealthRequest",
     fields: &[
-        FieldShape { number: 1, name: "volume_id", kind: Kind::string, repeated: false, secret: false },
-        FieldShape { number: 2, name: "secrets", kind: Kind::Map(&Kind::string, &Kind::string), repeated: false, secret: true },
+        FieldShape { number: 1, name: "volume_id", kind: Kind::String, repeated: false, secret: false },
+        FieldShape { number: 2, name: "secrets", kind: Kind::Map(&Kind::String, &Kind::String), repeated: false, secret: true },
     ],
 };
 
@@ -178,7 +178,7 @@ static CSI_V1_CONTROLLER_GET_VOLUME_HEALTH_RESPONSE: MessageShape = MessageShape
 static CSI_V1_CONTROLLER_GET_VOLUME_REQUEST: MessageShape = MessageShape {
     name: "csi.v1.ControllerGetVolumeRequest",
     fields: &[
-        FieldShape { number: 1, name: "volume_id", kind: Kind::string, repeated: false, secret: false },
+        FieldShape { number: 1, name: "volume_id", kind: Kind::String, repeated: false, secret: false },
     ],
 };
 
@@ -193,7 +193,7 @@ static CSI_V1_CONTROLLER_GET_VOLUME_RESPONSE: MessageShape = MessageShape {
 static CSI_V1_CONTROLLER_GET_VOLUME_RESPONSE_VOLUME_STATUS: MessageShape = MessageShape {
     name: "csi.v1.ControllerGetVolumeResponse.VolumeStatus",
     fields: &[
-        FieldShape { number: 1, name: "published_node_ids", kind: Kind::string, repeated: true, secret: false },
+        FieldShape { number: 1, name: "published_node_ids", kind: Kind::String, repeated: true, secret: false },
         FieldShape { number: 2, name: "volume_condition", kind: Kind::Message(&CSI_V1_VOLUME_CONDITION), repeated: false, secret: false },
     ],
 };
@@ -201,9 +201,9 @@ static CSI_V1_CONTROLLER_GET_VOLUME_RESPONSE_VOLUME_STATUS: MessageShape = Messa
 static CSI_V1_CONTROLLER_LIST_VOLUME_HEALTH_REQUEST: MessageShape = MessageShape {
     name: "csi.v1.ControllerListVolumeHealthRequest",
     fields: &[
-        FieldShape { number: 1, name: "max_entries", kind: Kind::int32, repeated: false, secret: false },
-        FieldShape { number: 2, name: "starting_token", kind: Kind::string, repeated: false, secret: false },
-        FieldShape { number: 3, name: "secrets", kind: Kind::Map(&Kind::string, &Kind::string), repeated: false, secret: true },
+        FieldShape { number: 1, name: "max_entries", kind: Kind::Int32, repeated: false, secret: false },
+        FieldShape { number: 2, name: "starting_token", kind: Kind::String, repeated: false, secret: false },
+        FieldShape { number: 3, name: "secrets", kind: Kind::Map(&Kind::String, &Kind::String), repeated: false, secret: true },
     ],
 };
 
@@ -211,16 +211,16 @@ static CSI_V1_CONTROLLER_LIST_VOLUME_HEALTH_RESPONSE: MessageShape = MessageShap
     name: "csi.v1.ControllerListVolumeHealthResponse",
     fields: &[
         FieldShape { number: 1, name: "entries", kind: Kind::Message(&CSI_V1_VOLUME_HEALTH), repeated: true, secret: false },
-        FieldShape { number: 2, name: "next_token", kind: Kind::string, repeated: false, secret: false },
+        FieldShape { number: 2, name: "next_token", kind: Kind::String, repeated: false, secret: false },
     ],
 };
 
 static CSI_V1_CONTROLLER_MODIFY_VOLUME_REQUEST: MessageShape = MessageShape {
     name: "csi.v1.ControllerModifyVolumeRequest",
     fields: &[
-        FieldShape { number: 1, name: "volume_id", kind: Kind::string, repeated: false, secret: false },
-        FieldShape { number: 2, name: "secrets", kind: Kind::Map(&Kind::string, &Kind::string), repeated: false, secret: true },
-        FieldShape { number: 3, name: "mutable_parameters", kind: Kind::Map(&Kind::string, &Kind::string), repeated: false, secret: false },
+        FieldShape { number: 1, name: "volume_id", kind: Kind::String, repeated: false, secret: false },
+        FieldShape { number: 2, name: "secrets", kind: Kind::Map(&Kind::String, &Kind::String), repeated: false, secret: true },
+        FieldShape { number: 3, name: "mutable_parameters", kind: Kind::Map(&Kind::String, &Kind::String), repeated: false, secret: false },
     ],
 };
 
@@ -233,19 +233,19 @@ static CSI_V1_CONTROLLER_MODIFY_VOLUME_RESPONSE: MessageShape = MessageShape {
 static CSI_V1_CONTROLLER_PUBLISH_VOLUME_REQUEST: MessageShape = MessageShape {
     name: "csi.v1.ControllerPublishVolumeRequest",
     fields: &[
-        FieldShape { number: 1, name: "volume_id", kind: Kind::string, repeated: false, secret: false },
-        FieldShape { number: 2, name: "node_id", kind: Kind::string, repeated: false, secret: false },
+        FieldShape { number: 1, name: "volume_id", kind: Kind::String, repeated: false, secret: false },
+        FieldShape { number: 2, name: "node_id", kind: Kind::String, repeated: false, secret: false },
         FieldShape { number: 3, name: "volume_capability", kind: Kind::Message(&CSI_V1_VOLUME_CAPABILITY), repeated: false, secret: false },
-        FieldShape { number: 4, name: "readonly", kind: Kind::bool, repeated: false, secret: false },
-        FieldShape { number: 5, name: "secrets", kind: Kind::Map(&Kind::string, &Kind::string), repeated: false, secret: true },
-        FieldShape { number: 6, name: "volume_context", kind: Kind::Map(&Kind::string, &Kind::string), repeated: false, secret: false },
+        FieldShape { number: 4, name: "readonly", kind: Kind::Bool, repeated: false, secret: false },
+        FieldShape { number: 5, name: "secrets", kind: Kind::Map(&Kind::String, &Kind::String), repeated: false, secret: true },
+        FieldShape { number: 6, name: "volume_context", kind: Kind::Map(&Kind::String, &Kind::String), repeated: false, secret: false },
     ],
 };
 
 static CSI_V1_CONTROLLER_PUBLISH_VOLUME_RESPONSE: MessageShape = MessageShape {
     name: "csi.v1.ControllerPublishVolumeResponse",
     fields: &[
-        FieldShape { number: 1, name: "publish_context", kind: Kind::Map(&Kind::string, &Kind::string), repeated: false, secret: false },
+        FieldShape { number: 1, name: "publish_context", kind: Kind::Map(&Kind::String, &Kind::String), repeated: false, secret: false },
     ],
 };
 
@@ -266,9 +266,9 @@ static CSI_V1_CONTROLLER_SERVICE_CAPABILITY_RPC: MessageShape = MessageShape {
 static CSI_V1_CONTROLLER_UNPUBLISH_VOLUME_REQUEST: MessageShape = MessageShape {
     name: "csi.v1.ControllerUnpublishVolumeRequest",
     fields: &[
-        FieldShape { number: 1, name: "volume_id", kind: Kind::string, repeated: false, secret: false },
-        FieldShape { number: 2, name: "node_id", kind: Kind::string, repeated: false, secret: false },
-        FieldShape { number: 3, name: "secrets", kind: Kind::Map(&Kind::string, &Kind::string), repeated: false, secret: true },
+        FieldShape { number: 1, name: "volume_id", kind: Kind::String, repeated: false, secret: false },
+        FieldShape { number: 2, name: "node_id", kind: Kind::String, repeated: false, secret: false },
+        FieldShape { number: 3, name: "secrets", kind: Kind::Map(&Kind::String, &Kind::String), repeated: false, secret: true },
     ],
 };
 
@@ -281,10 +281,10 @@ static CSI_V1_CONTROLLER_UNPUBLISH_VOLUME_RESPONSE: MessageShape = MessageShape 
 static CSI_V1_CREATE_SNAPSHOT_REQUEST: MessageShape = MessageShape {
     name: "csi.v1.CreateSnapshotRequest",
     fields: &[
-        FieldShape { number: 1, name: "source_volume_id", kind: Kind::string, repeated: false, secret: false },
-        FieldShape { number: 2, name: "name", kind: Kind::string, repeated: false, secret: false },
-        FieldShape { number: 3, name: "secrets", kind: Kind::Map(&Kind::string, &Kind::string), repeated: false, secret: true },
-        FieldShape { number: 4, name: "parameters", kind: Kind::Map(&Kind::string, &Kind::string), repeated: false, secret: false },
+        FieldShape { number: 1, name: "source_volume_id", kind: Kind::String, repeated: false, secret: false },
+        FieldShape { number: 2, name: "name", kind: Kind::String, repeated: false, secret: false },
+        FieldShape { number: 3, name: "secrets", kind: Kind::Map(&Kind::String, &Kind::String), repeated: false, secret: true },
+        FieldShape { number: 4, name: "parameters", kind: Kind::Map(&Kind::String, &Kind::String), repeated: false, secret: false },
         FieldShape { number: 5, name: "accessibility_requirements", kind: Kind::Message(&CSI_V1_TOPOLOGY_REQUIREMENT), repeated: false, secret: false },
     ],
 };
@@ -299,10 +299,10 @@ static CSI_V1_CREATE_SNAPSHOT_RESPONSE: MessageShape = MessageShape {
 static CSI_V1_CREATE_VOLUME_GROUP_SNAPSHOT_REQUEST: MessageShape = MessageShape {
     name: "csi.v1.CreateVolumeGroupSnapshotRequest",
     fields: &[
-        FieldShape { number: 1, name: "name", kind: Kind::string, repeated: false, secret: false },
-        FieldShape { number: 2, name: "source_volume_ids", kind: Kind::string, repeated: true, secret: false },
-        FieldShape { number: 3, name: "secrets", kind: Kind::Map(&Kind::string, &Kind::string), repeated: false, secret: true },
-        FieldShape { number: 4, name: "parameters", kind: Kind::Map(&Kind::string, &Kind::string), repeated: false, secret: false },
+        FieldShape { number: 1, name: "name", kind: Kind::String, repeated: false, secret: false },
+        FieldShape { number: 2, name: "source_volume_ids", kind: Kind::String, repeated: true, secret: false },
+        FieldShape { number: 3, name: "secrets", kind: Kind::Map(&Kind::String, &Kind::String), repeated: false, secret: true },
+        FieldShape { number: 4, name: "parameters", kind: Kind::Map(&Kind::String, &Kind::String), repeated: false, secret: false },
     ],
 };
 
@@ -316,14 +316,14 @@ static CSI_V1_CREATE_VOLUME_GROUP_SNAPSHOT_RESPONSE: MessageShape = MessageShape
 static CSI_V1_CREATE_VOLUME_REQUEST: MessageShape = MessageShape {
     name: "csi.v1.CreateVolumeRequest",
     fields: &[
-        FieldShape { number: 1, name: "name", kind: Kind::string, repeated: false, secret: false },
+        FieldShape { number: 1, name: "name", kind: Kind::String, repeated: false, secret: false },
         FieldShape { number: 2, name: "capacity_range", kind: Kind::Message(&CSI_V1_CAPACITY_RANGE), repeated: false, secret: false },
         FieldShape { number: 3, name: "volume_capabilities", kind: Kind::Message(&CSI_V1_VOLUME_CAPABILITY), repeated: true, secret: false },
-        FieldShape { number: 4, name: "parameters", kind: Kind::Map(&Kind::string, &Kind::string), repeated: false, secret: false },
-        FieldShape { number: 5, name: "secrets", kind: Kind::Map(&Kind::string, &Kind::string), repeated: false, secret: true },
+        FieldShape { number: 4, name: "parameters", kind: Kind::Map(&Kind::String, &Kind::String), repeated: false, secret: false },
+        FieldShape { number: 5, name: "secrets", kind: Kind::Map(&Kind::String, &Kind::String), repeated: false, secret: true },
         FieldShape { number: 6, name: "volume_content_source", kind: Kind::Message(&CSI_V1_VOLUME_CONTENT_SOURCE), repeated: false, secret: false },
         FieldShape { number: 7, name: "accessibility_requirements", kind: Kind::Message(&CSI_V1_TOPOLOGY_REQUIREMENT), repeated: false, secret: false },
-        FieldShape { number: 8, name: "mutable_parameters", kind: Kind::Map(&Kind::string, &Kind::string), repeated: false, secret: false },
+        FieldShape { number: 8, name: "mutable_parameters", kind: Kind::Map(&Kind::String, &Kind::String), repeated: false, secret: false },
     ],
 };
 
@@ -337,8 +337,8 @@ static CSI_V1_CREATE_VOLUME_RESPONSE: MessageShape = MessageShape {
 static CSI_V1_DELETE_SNAPSHOT_REQUEST: MessageShape = MessageShape {
     name: "csi.v1.DeleteSnapshotRequest",
     fields: &[
-        FieldShape { number: 1, name: "snapshot_id", kind: Kind::string, repeated: false, secret: false },
-        FieldShape { number: 2, name: "secrets", kind: Kind::Map(&Kind::string, &Kind::string), repeated: false, secret: true },
+        FieldShape { number: 1, name: "snapshot_id", kind: Kind::String, repeated: false, secret: false },
+        FieldShape { number: 2, name: "secrets", kind: Kind::Map(&Kind::String, &Kind::String), repeated: false, secret: true },
     ],
 };
 
@@ -351,9 +351,9 @@ static CSI_V1_DELETE_SNAPSHOT_RESPONSE: MessageShape = MessageShape {
 static CSI_V1_DELETE_VOLUME_GROUP_SNAPSHOT_REQUEST: MessageShape = MessageShape {
     name: "csi.v1.DeleteVolumeGroupSnapshotRequest",
     fields: &[
-        FieldShape { number: 1, name: "group_snapshot_id", kind: Kind::string, repeated: false, secret: false },
-        FieldShape { number: 2, name: "snapshot_ids", kind: Kind::string, repeated: true, secret: false },
-        FieldShape { number: 3, name: "secrets", kind: Kind::Map(&Kind::string, &Kind::string), repeated: false, secret: true },
+        FieldShape { number: 1, name: "group_snapshot_id", kind: Kind::String, repeated: false, secret: false },
+        FieldShape { number: 2, name: "snapshot_ids", kind: Kind::String, repeated: true, secret: false },
+        FieldShape { number: 3, name: "secrets", kind: Kind::Map(&Kind::String, &Kind::String), repeated: false, secret: true },
     ],
 };
 
@@ -366,8 +366,8 @@ static CSI_V1_DELETE_VOLUME_GROUP_SNAPSHOT_RESPONSE: MessageShape = MessageShape
 static CSI_V1_DELETE_VOLUME_REQUEST: MessageShape = MessageShape {
     name: "csi.v1.DeleteVolumeRequest",
     fields: &[
-        FieldShape { number: 1, name: "volume_id", kind: Kind::string, repeated: false, secret: false },
-        FieldShape { number: 2, name: "secrets", kind: Kind::Map(&Kind::string, &Kind::string), repeated: false, secret: true },
+        FieldShape { number: 1, name: "volume_id", kind: Kind::String, repeated: false, secret: false },
+        FieldShape { number: 2, name: "secrets", kind: Kind::Map(&Kind::String, &Kind::String), repeated: false, secret: true },
     ],
 };
 
@@ -381,7 +381,7 @@ static CSI_V1_GET_CAPACITY_REQUEST: MessageShape = MessageShape {
     name: "csi.v1.GetCapacityRequest",
     fields: &[
         FieldShape { number: 1, name: "volume_capabilities", kind: Kind::Message(&CSI_V1_VOLUME_CAPABILITY), repeated: true, secret: false },
-        FieldShape { number: 2, name: "parameters", kind: Kind::Map(&Kind::string, &Kind::string), repeated: false, secret: false },
+        FieldShape { number: 2, name: "parameters", kind: Kind::Map(&Kind::String, &Kind::String), repeated: false, secret: false },
         FieldShape { number: 3, name: "accessible_topology", kind: Kind::Message(&CSI_V1_TOPOLOGY), repeated: false, secret: false },
     ],
 };
@@ -389,7 +389,7 @@ static CSI_V1_GET_CAPACITY_REQUEST: MessageShape = MessageShape {
 static CSI_V1_GET_CAPACITY_RESPONSE: MessageShape = MessageShape {
     name: "csi.v1.GetCapacityResponse",
     fields: &[
-        FieldShape { number: 1, name: "available_capacity", kind: Kind::int64, repeated: false, secret: false },
+        FieldShape { number: 1, name: "available_capacity", kind: Kind::Int64, repeated: false, secret: false },
         FieldShape { number: 2, name: "maximum_volume_size", kind: Kind::Message(&GOOGLE_PROTOBUF_INT64_VALUE), repeated: false, secret: false },
         FieldShape { number: 3, name: "minimum_volume_size", kind: Kind::Message(&GOOGLE_PROTOBUF_INT64_VALUE), repeated: false, secret: false },
     ],
@@ -398,10 +398,10 @@ static CSI_V1_GET_CAPACITY_RESPONSE: MessageShape = MessageShape {
 static CSI_V1_GET_METADATA_ALLOCATED_REQUEST: MessageShape = MessageShape {
     name: "csi.v1.GetMetadataAllocatedRequest",
     fields: &[
-        FieldShape { number: 1, name: "snapshot_id", kind: Kind::string, repeated: false, secret: false },
-        FieldShape { number: 2, name: "starting_offset", kind: Kind::int64, repeated: false, secret: false },
-        FieldShape { number: 3, name: "max_results", kind: Kind::int32, repeated: false, secret: false },
-        FieldShape { number: 4, name: "secrets", kind: Kind::Map(&Kind::string, &Kind::string), repeated: false, secret: true },
+        FieldShape { number: 1, name: "snapshot_id", kind: Kind::String, repeated: false, secret: false },
+        FieldShape { number: 2, name: "starting_offset", kind: Kind::Int64, repeated: false, secret: false },
+        FieldShape { number: 3, name: "max_results", kind: Kind::Int32, repeated: false, secret: false },
+        FieldShape { number: 4, name: "secrets", kind: Kind::Map(&Kind::String, &Kind::String), repeated: false, secret: true },
     ],
 };
 
@@ -409,7 +409,7 @@ static CSI_V1_GET_METADATA_ALLOCATED_RESPONSE: MessageShape = MessageShape {
     name: "csi.v1.GetMetadataAllocatedResponse",
     fields: &[
         FieldShape { number: 1, name: "block_metadata_type", kind: Kind::Enum(&CSI_V1_BLOCK_METADATA_TYPE), repeated: false, secret: false },
-        FieldShape { number: 2, name: "volume_capacity_bytes", kind: Kind::int64, repeated: false, secret: false },
+        FieldShape { number: 2, name: "volume_capacity_bytes", kind: Kind::Int64, repeated: false, secret: false },
         FieldShape { number: 3, name: "block_metadata", kind: Kind::Message(&CSI_V1_BLOCK_METADATA), repeated: true, secret: false },
     ],
 };
@@ -417,11 +417,11 @@ static CSI_V1_GET_METADATA_ALLOCATED_RESPONSE: MessageShape = MessageShape {
 static CSI_V1_GET_METADATA_DELTA_REQUEST: MessageShape = MessageShape {
     name: "csi.v1.GetMetadataDeltaRequest",
     fields: &[
-        FieldShape { number: 1, name: "base_snapshot_id", kind: Kind::string, repeated: false, secret: false },
-        FieldShape { number: 2, name: "target_snapshot_id", kind: Kind::string, repeated: false, secret: false },
-        FieldShape { number: 3, name: "starting_offset", kind: Kind::int64, repeated: false, secret: false },
-        FieldShape { number: 4, name: "max_results", kind: Kind::int32, repeated: false, secret: false },
-        FieldShape { number: 5, name: "secrets", kind: Kind::Map(&Kind::string, &Kind::string), repeated: false, secret: true },
+        FieldShape { number: 1, name: "base_snapshot_id", kind: Kind::String, repeated: false, secret: false },
+        FieldShape { number: 2, name: "target_snapshot_id", kind: Kind::String, repeated: false, secret: false },
+        FieldShape { number: 3, name: "starting_offset", kind: Kind::Int64, repeated: false, secret: false },
+        FieldShape { number: 4, name: "max_results", kind: Kind::Int32, repeated: false, secret: false },
+        FieldShape { number: 5, name: "secrets", kind: Kind::Map(&Kind::String, &Kind::String), repeated: false, secret: true },
     ],
 };
 
@@ -429,7 +429,7 @@ static CSI_V1_GET_METADATA_DELTA_RESPONSE: MessageShape = MessageShape {
     name: "csi.v1.GetMetadataDeltaResponse",
     fields: &[
         FieldShape { number: 1, name: "block_metadata_type", kind: Kind::Enum(&CSI_V1_BLOCK_METADATA_TYPE), repeated: false, secret: false },
-        FieldShape { number: 2, name: "volume_capacity_bytes", kind: Kind::int64, repeated: false, secret: false },
+        FieldShape { number: 2, name: "volume_capacity_bytes", kind: Kind::Int64, repeated: false, secret: false },
         FieldShape { number: 3, name: "block_metadata", kind: Kind::Message(&CSI_V1_BLOCK_METADATA), repeated: true, secret: false },
     ],
 };
@@ -456,17 +456,17 @@ static CSI_V1_GET_PLUGIN_INFO_REQUEST: MessageShape = MessageShape {
 static CSI_V1_GET_PLUGIN_INFO_RESPONSE: MessageShape = MessageShape {
     name: "csi.v1.GetPluginInfoResponse",
     fields: &[
-        FieldShape { number: 1, name: "name", kind: Kind::string, repeated: false, secret: false },
-        FieldShape { number: 2, name: "vendor_version", kind: Kind::string, repeated: false, secret: false },
-        FieldShape { number: 3, name: "manifest", kind: Kind::Map(&Kind::string, &Kind::string), repeated: false, secret: false },
+        FieldShape { number: 1, name: "name", kind: Kind::String, repeated: false, secret: false },
+        FieldShape { number: 2, name: "vendor_version", kind: Kind::String, repeated: false, secret: false },
+        FieldShape { number: 3, name: "manifest", kind: Kind::Map(&Kind::String, &Kind::String), repeated: false, secret: false },
     ],
 };
 
 static CSI_V1_GET_SNAPSHOT_REQUEST: MessageShape = MessageShape {
     name: "csi.v1.GetSnapshotRequest",
     fields: &[
-        FieldShape { number: 1, name: "snapshot_id", kind: Kind::string, repeated: false, secret: false },
-        FieldShape { number: 2, name: "secrets", kind: Kind::Map(&Kind::string, &Kind::string), repeated: false, secret: true },
+        FieldShape { number: 1, name: "snapshot_id", kind: Kind::String, repeated: false, secret: false },
+        FieldShape { number: 2, name: "secrets", kind: Kind::Map(&Kind::String, &Kind::String), repeated: false, secret: true },
     ],
 };
 
@@ -480,9 +480,9 @@ static CSI_V1_GET_SNAPSHOT_RESPONSE: MessageShape = MessageShape {
 static CSI_V1_GET_VOLUME_GROUP_SNAPSHOT_REQUEST: MessageShape = MessageShape {
     name: "csi.v1.GetVolumeGroupSnapshotRequest",
     fields: &[
-        FieldShape { number: 1, name: "group_snapshot_id", kind: Kind::string, repeated: false, secret: false },
-        FieldShape { number: 2, name: "snapshot_ids", kind: Kind::string, repeated: true, secret: false },
-        FieldShape { number: 3, name: "secrets", kind: Kind::Map(&Kind::string, &Kind::string), repeated: false, secret: true },
+        FieldShape { number: 1, name: "group_snapshot_id", kind: Kind::String, repeated: false, secret: false },
+        FieldShape { number: 2, name: "snapshot_ids", kind: Kind::String, repeated: true, secret: false },
+        FieldShape { number: 3, name: "secrets", kind: Kind::Map(&Kind::String, &Kind::String), repeated: false, secret: true },
     ],
 };
 
@@ -523,11 +523,11 @@ static CSI_V1_GROUP_CONTROLLER_SERVICE_CAPABILITY_RPC: MessageShape = MessageSha
 static CSI_V1_LIST_SNAPSHOTS_REQUEST: MessageShape = MessageShape {
     name: "csi.v1.ListSnapshotsRequest",
     fields: &[
-        FieldShape { number: 1, name: "max_entries", kind: Kind::int32, repeated: false, secret: false },
-        FieldShape { number: 2, name: "starting_token", kind: Kind::string, repeated: false, secret: false },
-        FieldShape { number: 3, name: "source_volume_id", kind: Kind::string, repeated: false, secret: false },
-        FieldShape { number: 4, name: "snapshot_id", kind: Kind::string, repeated: false, secret: false },
-        FieldShape { number: 5, name: "secrets", kind: Kind::Map(&Kind::string, &Kind::string), repeated: false, secret: true },
+        FieldShape { number: 1, name: "max_entries", kind: Kind::Int32, repeated: false, secret: false },
+        FieldShape { number: 2, name: "starting_token", kind: Kind::String, repeated: false, secret: false },
+        FieldShape { number: 3, name: "source_volume_id", kind: Kind::String, repeated: false, secret: false },
+        FieldShape { number: 4, name: "snapshot_id", kind: Kind::String, repeated: false, secret: false },
+        FieldShape { number: 5, name: "secrets", kind: Kind::Map(&Kind::String, &Kind::String), repeated: false, secret: true },
     ],
 };
 
@@ -535,7 +535,7 @@ static CSI_V1_LIST_SNAPSHOTS_RESPONSE: MessageShape = MessageShape {
     name: "csi.v1.ListSnapshotsResponse",
     fields: &[
         FieldShape { number: 1, name: "entries", kind: Kind::Message(&CSI_V1_LIST_SNAPSHOTS_RESPONSE_ENTRY), repeated: true, secret: false },
-        FieldShape { number: 2, name: "next_token", kind: Kind::string, repeated: false, secret: false },
+        FieldShape { number: 2, name: "next_token", kind: Kind::String, repeated: false, secret: false },
     ],
 };
 
@@ -549,8 +549,8 @@ static CSI_V1_LIST_SNAPSHOTS_RESPONSE_ENTRY: MessageShape = MessageShape {
 static CSI_V1_LIST_VOLUMES_REQUEST: MessageShape = MessageShape {
     name: "csi.v1.ListVolumesRequest",
     fields: &[
-        FieldShape { number: 1, name: "max_entries", kind: Kind::int32, repeated: false, secret: false },
-        FieldShape { number: 2, name: "starting_token", kind: Kind::string, repeated: false, secret: false },
+        FieldShape { number: 1, name: "max_entries", kind: Kind::Int32, repeated: false, secret: false },
+        FieldShape { number: 2, name: "starting_token", kind: Kind::String, repeated: false, secret: false },
     ],
 };
 
@@ -558,7 +558,7 @@ static CSI_V1_LIST_VOLUMES_RESPONSE: MessageShape = MessageShape {
     name: "csi.v1.ListVolumesResponse",
     fields: &[
         FieldShape { number: 1, name: "entries", kind: Kind::Message(&CSI_V1_LIST_VOLUMES_RESPONSE_ENTRY), repeated: true, secret: false },
-        FieldShape { number: 2, name: "next_token", kind: Kind::string, repeated: false, secret: false },
+        FieldShape { number: 2, name: "next_token", kind: Kind::String, repeated: false, secret: false },
     ],
 };
 
@@ -573,7 +573,7 @@ static CSI_V1_LIST_VOLUMES_RESPONSE_ENTRY: MessageShape = MessageShape {
 static CSI_V1_LIST_VOLUMES_RESPONSE_VOLUME_STATUS: MessageShape = MessageShape {
     name: "csi.v1.ListVolumesResponse.VolumeStatus",
     fields: &[
-        FieldShape { number: 1, name: "published_node_ids", kind: Kind::string, repeated: true, secret: false },
+        FieldShape { number: 1, name: "published_node_ids", kind: Kind::String, repeated: true, secret: false },
         FieldShape { number: 2, name: "volume_condition", kind: Kind::Message(&CSI_V1_VOLUME_CONDITION), repeated: false, secret: false },
     ],
 };
@@ -581,19 +581,19 @@ static CSI_V1_LIST_VOLUMES_RESPONSE_VOLUME_STATUS: MessageShape = MessageShape {
 static CSI_V1_NODE_EXPAND_VOLUME_REQUEST: MessageShape = MessageShape {
     name: "csi.v1.NodeExpandVolumeRequest",
     fields: &[
-        FieldShape { number: 1, name: "volume_id", kind: Kind::string, repeated: false, secret: false },
-        FieldShape { number: 2, name: "volume_path", kind: Kind::string, repeated: false, secret: false },
+        FieldShape { number: 1, name: "volume_id", kind: Kind::String, repeated: false, secret: false },
+        FieldShape { number: 2, name: "volume_path", kind: Kind::String, repeated: false, secret: false },
         FieldShape { number: 3, name: "capacity_range", kind: Kind::Message(&CSI_V1_CAPACITY_RANGE), repeated: false, secret: false },
-        FieldShape { number: 4, name: "staging_target_path", kind: Kind::string, repeated: false, secret: false },
+        FieldShape { number: 4, name: "staging_target_path", kind: Kind::String, repeated: false, secret: false },
         FieldShape { number: 5, name: "volume_capability", kind: Kind::Message(&CSI_V1_VOLUME_CAPABILITY), repeated: false, secret: false },
-        FieldShape { number: 6, name: "secrets", kind: Kind::Map(&Kind::string, &Kind::string), repeated: false, secret: true },
+        FieldShape { number: 6, name: "secrets", kind: Kind::Map(&Kind::String, &Kind::String), repeated: false, secret: true },
     ],
 };
 
 static CSI_V1_NODE_EXPAND_VOLUME_RESPONSE: MessageShape = MessageShape {
     name: "csi.v1.NodeExpandVolumeResponse",
     fields: &[
-        FieldShape { number: 1, name: "capacity_bytes", kind: Kind::int64, repeated: false, secret: false },
+        FieldShape { number: 1, name: "capacity_bytes", kind: Kind::Int64, repeated: false, secret: false },
     ],
 };
 
@@ -619,8 +619,8 @@ static CSI_V1_NODE_GET_INFO_REQUEST: MessageShape = MessageShape {
 static CSI_V1_NODE_GET_INFO_RESPONSE: MessageShape = MessageShape {
     name: "csi.v1.NodeGetInfoResponse",
     fields: &[
-        FieldShape { number: 1, name: "node_id", kind: Kind::string, repeated: false, secret: false },
-        FieldShape { number: 2, name: "max_volumes_per_node", kind: Kind::int64, repeated: false, secret: false },
+        FieldShape { number: 1, name: "node_id", kind: Kind::String, repeated: false, secret: false },
+        FieldShape { number: 2, name: "max_volumes_per_node", kind: Kind::Int64, repeated: false, secret: false },
         FieldShape { number: 3, name: "accessible_topology", kind: Kind::Message(&CSI_V1_TOPOLOGY), repeated: false, secret: false },
     ],
 };
@@ -628,7 +628,7 @@ static CSI_V1_NODE_GET_INFO_RESPONSE: MessageShape = MessageShape {
 static CSI_V1_NODE_GET_STORAGE_HEALTH_REQUEST: MessageShape = MessageShape {
     name: "csi.v1.NodeGetStorageHealthRequest",
     fields: &[
-        FieldShape { number: 1, name: "secrets", kind: Kind::Map(&Kind::string, &Kind::string), repeated: false, secret: true },
+        FieldShape { number: 1, name: "secrets", kind: Kind::Map(&Kind::String, &Kind::String), repeated: false, secret: true },
     ],
 };
 
@@ -643,8 +643,8 @@ static CSI_V1_NODE_GET_STORAGE_HEALTH_RESPONSE_STORAGE_BACKEND_HEALTH: MessageSh
     name: "csi.v1.NodeGetStorageHealthResponse.StorageBackendHealth",
     fields: &[
         FieldShape { number: 1, name: "status", kind: Kind::Enum(&CSI_V1_STORAGE_HEALTH_ERROR_TYPE), repeated: false, secret: false },
-        FieldShape { number: 2, name: "reason", kind: Kind::string, repeated: false, secret: false },
-        FieldShape { number: 3, name: "message", kind: Kind::string, repeated: false, secret: false },
+        FieldShape { number: 2, name: "reason", kind: Kind::String, repeated: false, secret: false },
+        FieldShape { number: 3, name: "message", kind: Kind::String, repeated: false, secret: false },
         FieldShape { number: 4, name: "volume_capability", kind: Kind::Message(&CSI_V1_VOLUME_CAPABILITY), repeated: false, secret: false },
     ],
 };
@@ -652,9 +652,9 @@ static CSI_V1_NODE_GET_STORAGE_HEALTH_RESPONSE_STORAGE_BACKEND_HEALTH: MessageSh
 static CSI_V1_NODE_GET_VOLUME_HEALTH_REQUEST: MessageShape = MessageShape {
     name: "csi.v1.NodeGetVolumeHealthRequest",
     fields: &[
-        FieldShape { number: 1, name: "volume_id", kind: Kind::string, repeated: false, secret: false },
-        FieldShape { number: 2, name: "volume_publish_path", kind: Kind::string, repeated: false, secret: false },
-        FieldShape { number: 3, name: "staging_target_path", kind: Kind::string, repeated: false, secret: false },
+        FieldShape { number: 1, name: "volume_id", kind: Kind::String, repeated: false, secret: false },
+        FieldShape { number: 2, name: "volume_publish_path", kind: Kind::String, repeated: false, secret: false },
+        FieldShape { number: 3, name: "staging_target_path", kind: Kind::String, repeated: false, secret: false },
     ],
 };
 
@@ -668,9 +668,9 @@ static CSI_V1_NODE_GET_VOLUME_HEALTH_RESPONSE: MessageShape = MessageShape {
 static CSI_V1_NODE_GET_VOLUME_STATS_REQUEST: MessageShape = MessageShape {
     name: "csi.v1.NodeGetVolumeStatsRequest",
     fields: &[
-        FieldShape { number: 1, name: "volume_id", kind: Kind::string, repeated: false, secret: false },
-        FieldShape { number: 2, name: "volume_path", kind: Kind::string, repeated: false, secret: false },
-        FieldShape { number: 3, name: "staging_target_path", kind: Kind::string, repeated: false, secret: false },
+        FieldShape { number: 1, name: "volume_id", kind: Kind::String, repeated: false, secret: false },
+        FieldShape { number: 2, name: "volume_path", kind: Kind::String, repeated: false, secret: false },
+        FieldShape { number: 3, name: "staging_target_path", kind: Kind::String, repeated: false, secret: false },
     ],
 };
 
@@ -685,14 +685,14 @@ static CSI_V1_NODE_GET_VOLUME_STATS_RESPONSE: MessageShape = MessageShape {
 static CSI_V1_NODE_PUBLISH_VOLUME_REQUEST: MessageShape = MessageShape {
     name: "csi.v1.NodePublishVolumeRequest",
     fields: &[
-        FieldShape { number: 1, name: "volume_id", kind: Kind::string, repeated: false, secret: false },
-        FieldShape { number: 2, name: "publish_context", kind: Kind::Map(&Kind::string, &Kind::string), repeated: false, secret: false },
-        FieldShape { number: 3, name: "staging_target_path", kind: Kind::string, repeated: false, secret: false },
-        FieldShape { number: 4, name: "target_path", kind: Kind::string, repeated: false, secret: false },
+        FieldShape { number: 1, name: "volume_id", kind: Kind::String, repeated: false, secret: false },
+        FieldShape { number: 2, name: "publish_context", kind: Kind::Map(&Kind::String, &Kind::String), repeated: false, secret: false },
+        FieldShape { number: 3, name: "staging_target_path", kind: Kind::String, repeated: false, secret: false },
+        FieldShape { number: 4, name: "target_path", kind: Kind::String, repeated: false, secret: false },
         FieldShape { number: 5, name: "volume_capability", kind: Kind::Message(&CSI_V1_VOLUME_CAPABILITY), repeated: false, secret: false },
-        FieldShape { number: 6, name: "readonly", kind: Kind::bool, repeated: false, secret: false },
-        FieldShape { number: 7, name: "secrets", kind: Kind::Map(&Kind::string, &Kind::string), repeated: false, secret: true },
-        FieldShape { number: 8, name: "volume_context", kind: Kind::Map(&Kind::string, &Kind::string), repeated: false, secret: false },
+        FieldShape { number: 6, name: "readonly", kind: Kind::Bool, repeated: false, secret: false },
+        FieldShape { number: 7, name: "secrets", kind: Kind::Map(&Kind::String, &Kind::String), repeated: false, secret: true },
+        FieldShape { number: 8, name: "volume_context", kind: Kind::Map(&Kind::String, &Kind::String), repeated: false, secret: false },
     ],
 };
 
@@ -719,12 +719,12 @@ static CSI_V1_NODE_SERVICE_CAPABILITY_RPC: MessageShape = MessageShape {
 static CSI_V1_NODE_STAGE_VOLUME_REQUEST: MessageShape = MessageShape {
     name: "csi.v1.NodeStageVolumeRequest",
     fields: &[
-        FieldShape { number: 1, name: "volume_id", kind: Kind::string, repeated: false, secret: false },
-        FieldShape { number: 2, name: "publish_context", kind: Kind::Map(&Kind::string, &Kind::string), repeated: false, secret: false },
-        FieldShape { number: 3, name: "staging_target_path", kind: Kind::string, repeated: false, secret: false },
+        FieldShape { number: 1, name: "volume_id", kind: Kind::String, repeated: false, secret: false },
+        FieldShape { number: 2, name: "publish_context", kind: Kind::Map(&Kind::String, &Kind::String), repeated: false, secret: false },
+        FieldShape { number: 3, name: "staging_target_path", kind: Kind::String, repeated: false, secret: false },
         FieldShape { number: 4, name: "volume_capability", kind: Kind::Message(&CSI_V1_VOLUME_CAPABILITY), repeated: false, secret: false },
-        FieldShape { number: 5, name: "secrets", kind: Kind::Map(&Kind::string, &Kind::string), repeated: false, secret: true },
-        FieldShape { number: 6, name: "volume_context", kind: Kind::Map(&Kind::string, &Kind::string), repeated: false, secret: false },
+        FieldShape { number: 5, name: "secrets", kind: Kind::Map(&Kind::String, &Kind::String), repeated: false, secret: true },
+        FieldShape { number: 6, name: "volume_context", kind: Kind::Map(&Kind::String, &Kind::String), repeated: false, secret: false },
     ],
 };
 
@@ -737,8 +737,8 @@ static CSI_V1_NODE_STAGE_VOLUME_RESPONSE: MessageShape = MessageShape {
 static CSI_V1_NODE_UNPUBLISH_VOLUME_REQUEST: MessageShape = MessageShape {
     name: "csi.v1.NodeUnpublishVolumeRequest",
     fields: &[
-        FieldShape { number: 1, name: "volume_id", kind: Kind::string, repeated: false, secret: false },
-        FieldShape { number: 2, name: "target_path", kind: Kind::string, repeated: false, secret: false },
+        FieldShape { number: 1, name: "volume_id", kind: Kind::String, repeated: false, secret: false },
+        FieldShape { number: 2, name: "target_path", kind: Kind::String, repeated: false, secret: false },
     ],
 };
 
@@ -751,8 +751,8 @@ static CSI_V1_NODE_UNPUBLISH_VOLUME_RESPONSE: MessageShape = MessageShape {
 static CSI_V1_NODE_UNSTAGE_VOLUME_REQUEST: MessageShape = MessageShape {
     name: "csi.v1.NodeUnstageVolumeRequest",
     fields: &[
-        FieldShape { number: 1, name: "volume_id", kind: Kind::string, repeated: false, secret: false },
-        FieldShape { number: 2, name: "staging_target_path", kind: Kind::string, repeated: false, secret: false },
+        FieldShape { number: 1, name: "volume_id", kind: Kind::String, repeated: false, secret: false },
+        FieldShape { number: 2, name: "staging_target_path", kind: Kind::String, repeated: false, secret: false },
     ],
 };
 
@@ -800,12 +800,12 @@ static CSI_V1_PROBE_RESPONSE: MessageShape = MessageShape {
 static CSI_V1_SNAPSHOT: MessageShape = MessageShape {
     name: "csi.v1.Snapshot",
     fields: &[
-        FieldShape { number: 1, name: "size_bytes", kind: Kind::int64, repeated: false, secret: false },
-        FieldShape { number: 2, name: "snapshot_id", kind: Kind::string, repeated: false, secret: false },
-        FieldShape { number: 3, name: "source_volume_id", kind: Kind::string, repeated: false, secret: false },
+        FieldShape { number: 1, name: "size_bytes", kind: Kind::Int64, repeated: false, secret: false },
+        FieldShape { number: 2, name: "snapshot_id", kind: Kind::String, repeated: false, secret: false },
+        FieldShape { number: 3, name: "source_volume_id", kind: Kind::String, repeated: false, secret: false },
         FieldShape { number: 4, name: "creation_time", kind: Kind::Message(&GOOGLE_PROTOBUF_TIMESTAMP), repeated: false, secret: false },
-        FieldShape { number: 5, name: "ready_to_use", kind: Kind::bool, repeated: false, secret: false },
-        FieldShape { number: 6, name: "group_snapshot_id", kind: Kind::string, repeated: false, secret: false },
+        FieldShape { number: 5, name: "ready_to_use", kind: Kind::Bool, repeated: false, secret: false },
+        FieldShape { number: 6, name: "group_snapshot_id", kind: Kind::String, repeated: false, secret: false },
         FieldShape { number: 7, name: "accessible_topology", kind: Kind::Message(&CSI_V1_TOPOLOGY), repeated: true, secret: false },
     ],
 };
@@ -813,7 +813,7 @@ static CSI_V1_SNAPSHOT: MessageShape = MessageShape {
 static CSI_V1_TOPOLOGY: MessageShape = MessageShape {
     name: "csi.v1.Topology",
     fields: &[
-        FieldShape { number: 1, name: "segments", kind: Kind::Map(&Kind::string, &Kind::string), repeated: false, secret: false },
+        FieldShape { number: 1, name: "segments", kind: Kind::Map(&Kind::String, &Kind::String), repeated: false, secret: false },
     ],
 };
 
@@ -828,12 +828,12 @@ static CSI_V1_TOPOLOGY_REQUIREMENT: MessageShape = MessageShape {
 static CSI_V1_VALIDATE_VOLUME_CAPABILITIES_REQUEST: MessageShape = MessageShape {
     name: "csi.v1.ValidateVolumeCapabilitiesRequest",
     fields: &[
-        FieldShape { number: 1, name: "volume_id", kind: Kind::string, repeated: false, secret: false },
-        FieldShape { number: 2, name: "volume_context", kind: Kind::Map(&Kind::string, &Kind::string), repeated: false, secret: false },
+        FieldShape { number: 1, name: "volume_id", kind: Kind::String, repeated: false, secret: false },
+        FieldShape { number: 2, name: "volume_context", kind: Kind::Map(&Kind::String, &Kind::String), repeated: false, secret: false },
         FieldShape { number: 3, name: "volume_capabilities", kind: Kind::Message(&CSI_V1_VOLUME_CAPABILITY), repeated: true, secret: false },
-        FieldShape { number: 4, name: "parameters", kind: Kind::Map(&Kind::string, &Kind::string), repeated: false, secret: false },
-        FieldShape { number: 5, name: "secrets", kind: Kind::Map(&Kind::string, &Kind::string), repeated: false, secret: true },
-        FieldShape { number: 6, name: "mutable_parameters", kind: Kind::Map(&Kind::string, &Kind::string), repeated: false, secret: false },
+        FieldShape { number: 4, name: "parameters", kind: Kind::Map(&Kind::String, &Kind::String), repeated: false, secret: false },
+        FieldShape { number: 5, name: "secrets", kind: Kind::Map(&Kind::String, &Kind::String), repeated: false, secret: true },
+        FieldShape { number: 6, name: "mutable_parameters", kind: Kind::Map(&Kind::String, &Kind::String), repeated: false, secret: false },
     ],
 };
 
@@ -841,26 +841,26 @@ static CSI_V1_VALIDATE_VOLUME_CAPABILITIES_RESPONSE: MessageShape = MessageShape
     name: "csi.v1.ValidateVolumeCapabilitiesResponse",
     fields: &[
         FieldShape { number: 1, name: "confirmed", kind: Kind::Message(&CSI_V1_VALIDATE_VOLUME_CAPABILITIES_RESPONSE_CONFIRMED), repeated: false, secret: false },
-        FieldShape { number: 2, name: "message", kind: Kind::string, repeated: false, secret: false },
+        FieldShape { number: 2, name: "message", kind: Kind::String, repeated: false, secret: false },
     ],
 };
 
 static CSI_V1_VALIDATE_VOLUME_CAPABILITIES_RESPONSE_CONFIRMED: MessageShape = MessageShape {
     name: "csi.v1.ValidateVolumeCapabilitiesResponse.Confirmed",
     fields: &[
-        FieldShape { number: 1, name: "volume_context", kind: Kind::Map(&Kind::string, &Kind::string), repeated: false, secret: false },
+        FieldShape { number: 1, name: "volume_context", kind: Kind::Map(&Kind::String, &Kind::String), repeated: false, secret: false },
         FieldShape { number: 2, name: "volume_capabilities", kind: Kind::Message(&CSI_V1_VOLUME_CAPABILITY), repeated: true, secret: false },
-        FieldShape { number: 3, name: "parameters", kind: Kind::Map(&Kind::string, &Kind::string), repeated: false, secret: false },
-        FieldShape { number: 4, name: "mutable_parameters", kind: Kind::Map(&Kind::string, &Kind::string), repeated: false, secret: false },
+        FieldShape { number: 3, name: "parameters", kind: Kind::Map(&Kind::String, &Kind::String), repeated: false, secret: false },
+        FieldShape { number: 4, name: "mutable_parameters", kind: Kind::Map(&Kind::String, &Kind::String), repeated: false, secret: false },
     ],
 };
 
 static CSI_V1_VOLUME: MessageShape = MessageShape {
     name: "csi.v1.Volume",
     fields: &[
-        FieldShape { number: 1, name: "capacity_bytes", kind: Kind::int64, repeated: false, secret: false },
-        FieldShape { number: 2, name: "volume_id", kind: Kind::string, repeated: false, secret: false },
-        FieldShape { number: 3, name: "volume_context", kind: Kind::Map(&Kind::string, &Kind::string), repeated: false, secret: false },
+        FieldShape { number: 1, name: "capacity_bytes", kind: Kind::Int64, repeated: false, secret: false },
+        FieldShape { number: 2, name: "volume_id", kind: Kind::String, repeated: false, secret: false },
+        FieldShape { number: 3, name: "volume_context", kind: Kind::Map(&Kind::String, &Kind::String), repeated: false, secret: false },
         FieldShape { number: 4, name: "content_source", kind: Kind::Message(&CSI_V1_VOLUME_CONTENT_SOURCE), repeated: false, secret: false },
         FieldShape { number: 5, name: "accessible_topology", kind: Kind::Message(&CSI_V1_TOPOLOGY), repeated: true, secret: false },
     ],
@@ -891,17 +891,17 @@ static CSI_V1_VOLUME_CAPABILITY_BLOCK_VOLUME: MessageShape = MessageShape {
 static CSI_V1_VOLUME_CAPABILITY_MOUNT_VOLUME: MessageShape = MessageShape {
     name: "csi.v1.VolumeCapability.MountVolume",
     fields: &[
-        FieldShape { number: 1, name: "fs_type", kind: Kind::string, repeated: false, secret: false },
-        FieldShape { number: 2, name: "mount_flags", kind: Kind::string, repeated: true, secret: false },
-        FieldShape { number: 3, name: "volume_mount_group", kind: Kind::string, repeated: false, secret: false },
+        FieldShape { number: 1, name: "fs_type", kind: Kind::String, repeated: false, secret: false },
+        FieldShape { number: 2, name: "mount_flags", kind: Kind::String, repeated: true, secret: false },
+        FieldShape { number: 3, name: "volume_mount_group", kind: Kind::String, repeated: false, secret: false },
     ],
 };
 
 static CSI_V1_VOLUME_CONDITION: MessageShape = MessageShape {
     name: "csi.v1.VolumeCondition",
     fields: &[
-        FieldShape { number: 1, name: "abnormal", kind: Kind::bool, repeated: false, secret: false },
-        FieldShape { number: 2, name: "message", kind: Kind::string, repeated: false, secret: false },
+        FieldShape { number: 1, name: "abnormal", kind: Kind::Bool, repeated: false, secret: false },
+        FieldShape { number: 2, name: "message", kind: Kind::String, repeated: false, secret: false },
     ],
 };
 
@@ -916,31 +916,31 @@ static CSI_V1_VOLUME_CONTENT_SOURCE: MessageShape = MessageShape {
 static CSI_V1_VOLUME_CONTENT_SOURCE_SNAPSHOT_SOURCE: MessageShape = MessageShape {
     name: "csi.v1.VolumeContentSource.SnapshotSource",
     fields: &[
-        FieldShape { number: 1, name: "snapshot_id", kind: Kind::string, repeated: false, secret: false },
+        FieldShape { number: 1, name: "snapshot_id", kind: Kind::String, repeated: false, secret: false },
     ],
 };
 
 static CSI_V1_VOLUME_CONTENT_SOURCE_VOLUME_SOURCE: MessageShape = MessageShape {
     name: "csi.v1.VolumeContentSource.VolumeSource",
     fields: &[
-        FieldShape { number: 1, name: "volume_id", kind: Kind::string, repeated: false, secret: false },
+        FieldShape { number: 1, name: "volume_id", kind: Kind::String, repeated: false, secret: false },
     ],
 };
 
 static CSI_V1_VOLUME_GROUP_SNAPSHOT: MessageShape = MessageShape {
     name: "csi.v1.VolumeGroupSnapshot",
     fields: &[
-        FieldShape { number: 1, name: "group_snapshot_id", kind: Kind::string, repeated: false, secret: false },
+        FieldShape { number: 1, name: "group_snapshot_id", kind: Kind::String, repeated: false, secret: false },
         FieldShape { number: 2, name: "snapshots", kind: Kind::Message(&CSI_V1_SNAPSHOT), repeated: true, secret: false },
         FieldShape { number: 3, name: "creation_time", kind: Kind::Message(&GOOGLE_PROTOBUF_TIMESTAMP), repeated: false, secret: false },
-        FieldShape { number: 4, name: "ready_to_use", kind: Kind::bool, repeated: false, secret: false },
+        FieldShape { number: 4, name: "ready_to_use", kind: Kind::Bool, repeated: false, secret: false },
     ],
 };
 
 static CSI_V1_VOLUME_HEALTH: MessageShape = MessageShape {
     name: "csi.v1.VolumeHealth",
     fields: &[
-        FieldShape { number: 1, name: "volume_id", kind: Kind::string, repeated: false, secret: false },
+        FieldShape { number: 1, name: "volume_id", kind: Kind::String, repeated: false, secret: false },
         FieldShape { number: 2, name: "health_statuses", kind: Kind::Message(&CSI_V1_VOLUME_HEALTH_VOLUME_HEALTH_ENTRY), repeated: true, secret: false },
     ],
 };
@@ -949,17 +949,17 @@ static CSI_V1_VOLUME_HEALTH_VOLUME_HEALTH_ENTRY: MessageShape = MessageShape {
     name: "csi.v1.VolumeHealth.VolumeHealthEntry",
     fields: &[
         FieldShape { number: 1, name: "status", kind: Kind::Enum(&CSI_V1_VOLUME_HEALTH_ERROR_TYPE), repeated: false, secret: false },
-        FieldShape { number: 2, name: "reason", kind: Kind::string, repeated: false, secret: false },
-        FieldShape { number: 3, name: "message", kind: Kind::string, repeated: false, secret: false },
+        FieldShape { number: 2, name: "reason", kind: Kind::String, repeated: false, secret: false },
+        FieldShape { number: 3, name: "message", kind: Kind::String, repeated: false, secret: false },
     ],
 };
 
 static CSI_V1_VOLUME_USAGE: MessageShape = MessageShape {
     name: "csi.v1.VolumeUsage",
     fields: &[
-        FieldShape { number: 1, name: "available", kind: Kind::int64, repeated: false, secret: false },
-        FieldShape { number: 2, name: "total", kind: Kind::int64, repeated: false, secret: false },
-        FieldShape { number: 3, name: "used", kind: Kind::int64, repeated: false, secret: false },
+        FieldShape { number: 1, name: "available", kind: Kind::Int64, repeated: false, secret: false },
+        FieldShape { number: 2, name: "total", kind: Kind::Int64, repeated: false, secret: false },
+        FieldShape { number: 3, name: "used", kind: Kind::Int64, repeated: false, secret: false },
         FieldShape { number: 4, name: "unit", kind: Kind::Enum(&CSI_V1_VOLUME_USAGE_UNIT), repeated: false, secret: false },
     ],
 };
@@ -967,22 +967,22 @@ static CSI_V1_VOLUME_USAGE: MessageShape = MessageShape {
 static GOOGLE_PROTOBUF_BOOL_VALUE: MessageShape = MessageShape {
     name: "google.protobuf.BoolValue",
     fields: &[
-        FieldShape { number: 1, name: "value", kind: Kind::bool, repeated: false, secret: false },
+        FieldShape { number: 1, name: "value", kind: Kind::Bool, repeated: false, secret: false },
     ],
 };
 
 static GOOGLE_PROTOBUF_INT64_VALUE: MessageShape = MessageShape {
     name: "google.protobuf.Int64Value",
     fields: &[
-        FieldShape { number: 1, name: "value", kind: Kind::int64, repeated: false, secret: false },
+        FieldShape { number: 1, name: "value", kind: Kind::Int64, repeated: false, secret: false },
     ],
 };
 
 static GOOGLE_PROTOBUF_TIMESTAMP: MessageShape = MessageShape {
     name: "google.protobuf.Timestamp",
     fields: &[
-        FieldShape { number: 1, name: "seconds", kind: Kind::int64, repeated: false, secret: false },
-        FieldShape { number: 2, name: "nanos", kind: Kind::int32, repeated: false, secret: false },
+        FieldShape { number: 1, name: "seconds", kind: Kind::Int64, repeated: false, secret: false },
+        FieldShape { number: 2, name: "nanos", kind: Kind::Int32, repeated: false, secret: false },
     ],
 };
 

@@ -12,32 +12,32 @@ static SECRETS_TEST_EVERYTHING: MessageShape = MessageShape {
     name: "secrets.test.Everything",
     fields: &[
         FieldShape { number: 1, name: "login", kind: Kind::Message(&SECRETS_TEST_LOGIN), repeated: false, secret: false },
-        FieldShape { number: 2, name: "logins", kind: Kind::Map(&Kind::string, &Kind::Message(&SECRETS_TEST_LOGIN)), repeated: false, secret: false },
+        FieldShape { number: 2, name: "logins", kind: Kind::Map(&Kind::String, &Kind::Message(&SECRETS_TEST_LOGIN)), repeated: false, secret: false },
         FieldShape { number: 3, name: "list", kind: Kind::Message(&SECRETS_TEST_LOGIN), repeated: true, secret: false },
-        FieldShape { number: 4, name: "secrets", kind: Kind::Map(&Kind::string, &Kind::string), repeated: false, secret: true },
-        FieldShape { number: 5, name: "numbers", kind: Kind::int32, repeated: true, secret: false },
-        FieldShape { number: 6, name: "secret_list", kind: Kind::string, repeated: true, secret: true },
-        FieldShape { number: 7, name: "data", kind: Kind::bytes, repeated: false, secret: false },
+        FieldShape { number: 4, name: "secrets", kind: Kind::Map(&Kind::String, &Kind::String), repeated: false, secret: true },
+        FieldShape { number: 5, name: "numbers", kind: Kind::Int32, repeated: true, secret: false },
+        FieldShape { number: 6, name: "secret_list", kind: Kind::String, repeated: true, secret: true },
+        FieldShape { number: 7, name: "data", kind: Kind::Bytes, repeated: false, secret: false },
         FieldShape { number: 8, name: "color", kind: Kind::Enum(&SECRETS_TEST_COLOR), repeated: false, secret: false },
         FieldShape { number: 9, name: "colors", kind: Kind::Enum(&SECRETS_TEST_COLOR), repeated: true, secret: false },
-        FieldShape { number: 10, name: "word", kind: Kind::string, repeated: false, secret: false },
+        FieldShape { number: 10, name: "word", kind: Kind::String, repeated: false, secret: false },
         FieldShape { number: 11, name: "secret_choice", kind: Kind::Message(&SECRETS_TEST_LOGIN), repeated: false, secret: true },
-        FieldShape { number: 12, name: "big", kind: Kind::uint64, repeated: false, secret: false },
-        FieldShape { number: 13, name: "signed", kind: Kind::sint32, repeated: false, secret: false },
-        FieldShape { number: 14, name: "fixed", kind: Kind::fixed64, repeated: false, secret: false },
-        FieldShape { number: 15, name: "ratio", kind: Kind::double, repeated: false, secret: false },
-        FieldShape { number: 16, name: "flags", kind: Kind::Map(&Kind::int32, &Kind::bool), repeated: false, secret: false },
-        FieldShape { number: 17, name: "small", kind: Kind::float, repeated: false, secret: false },
-        FieldShape { number: 18, name: "offset", kind: Kind::sfixed32, repeated: false, secret: false },
+        FieldShape { number: 12, name: "big", kind: Kind::Uint64, repeated: false, secret: false },
+        FieldShape { number: 13, name: "signed", kind: Kind::Sint32, repeated: false, secret: false },
+        FieldShape { number: 14, name: "fixed", kind: Kind::Fixed64, repeated: false, secret: false },
+        FieldShape { number: 15, name: "ratio", kind: Kind::Double, repeated: false, secret: false },
+        FieldShape { number: 16, name: "flags", kind: Kind::Map(&Kind::Int32, &Kind::Bool), repeated: false, secret: false },
+        FieldShape { number: 17, name: "small", kind: Kind::Float, repeated: false, secret: false },
+        FieldShape { number: 18, name: "offset", kind: Kind::Sfixed32, repeated: false, secret: false },
     ],
 };
 
 static SECRETS_TEST_LOGIN: MessageShape = MessageShape {
     name: "secrets.test.Login",
     fields: &[
-        FieldShape { number: 1, name: "user", kind: Kind::string, repeated: false, secret: false },
-        FieldShape { number: 2, name: "password", kind: Kind::string, repeated: false, secret: true },
-        FieldShape { number: 3, name: "pin", kind: Kind::int64, repeated: false, secret: true },
+        FieldShape { number: 1, name: "user", kind: Kind::String, repeated: false, secret: false },
+        FieldShape { number: 2, name: "password", kind: Kind::String, repeated: false, secret: true },
+        FieldShape { number: 3, name: "pin", kind: Kind::Int64, repeated: false, secret: true },
         FieldShape { number: 4, name: "inner", kind: Kind::Message(&SECRETS_TEST_LOGIN), repeated: false, secret: false },
     ],
 };
@@ -45,10 +45,10 @@ static SECRETS_TEST_LOGIN: MessageShape = MessageShape {
 static SECRETS_TEST_LOGIN_NEXT: MessageShape = MessageShape {
     name: "secrets.test.LoginNext",
     fields: &[
-        FieldShape { number: 1, name: "user", kind: Kind::string, repeated: false, secret: false },
-        FieldShape { number: 2, name: "password", kind: Kind::string, repeated: false, secret: true },
-        FieldShape { number: 5, name: "token", kind: Kind::string, repeated: false, secret: true },
-        FieldShape { number: 6, name: "nickname", kind: Kind::string, repeated: false, secret: false },
+        FieldShape { number: 1, name: "user", kind: Kind::String, repeated: false, secret: false },
+        FieldShape { number: 2, name: "password", kind: Kind::String, repeated: false, secret: true },
+        FieldShape { number: 5, name: "token", kind: Kind::String, repeated: false, secret: true },
+        FieldShape { number: 6, name: "nickname", kind: Kind::String, repeated: false, secret: false },
     ],
 };
 

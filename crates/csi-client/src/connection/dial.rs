@@ -1,0 +1,139 @@
+//! One attempt to reach a driver, from the socket to its first HTTP/2 frame.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use hyper::client::conn::http2::{Builder, SendRequest};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::oneshot;
+use tonic::body::Body;
+
+use super::address::{Address, Target};
+
+/// How long one attempt may take, and how long after its start the next one begins.
+///
+/// gRPC's back-off starts and is capped at one second here, with a jitter of a fifth; a socket has one client, so
+/// there is no crowd to spread.
+pub(super) const ATTEMPT: Duration = Duration::from_secs(1);
+
+/// Error messages of a driver come in trailers; Go accepts this much.
+const MAX_HEADER_BYTES: u32 = 16 << 20;
+
+/// A connection on which the driver has spoken HTTP/2.
+pub(super) struct Established {
+    /// Sends requests.
+    pub(super) sender: SendRequest<Body>,
+    /// Completes when the connection has ended; must be polled.
+    pub(super) connection: Pin<Box<dyn Future<Output = Result<(), hyper::Error>> + Send>>,
+}
+
+/// Tries once. The error says what failed, in the words of Go's client.
+pub(super) async fn attempt(address: &Address) -> Result<Established, String> {
+    match tokio::time::timeout(ATTEMPT, attempt_unbounded(address)).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err("error reading server preface: context deadline exceeded".to_owned()),
+    }
+}
+
+async fn attempt_unbounded(address: &Address) -> Result<Established, String> {
+    match address.target() {
+        Target::Unix(path) => {
+            let stream = UnixStream::connect(path).await;
+            handshake(stream.map_err(|error| format!("dial unix {}: {}", path.display(), reason(&error)))?)
+                .await
+        }
+        Target::Tcp(endpoint) => {
+            let stream = TcpStream::connect(endpoint).await;
+            handshake(stream.map_err(|error| format!("dial tcp {endpoint}: {}", reason(&error)))?).await
+        }
+    }
+}
+
+/// `No such file or directory (os error 2)` becomes `connect: no such file or directory`.
+fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    format!("connect: {}", text.to_lowercase())
+}
+
+async fn handshake<S>(stream: S) -> Result<Established, String>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let (heard, first_bytes) = oneshot::channel();
+    let io = TokioIo::new(FirstBytes { stream, heard: Some(heard) });
+    let (sender, connection) = Builder::new(TokioExecutor::new())
+        .max_header_list_size(MAX_HEADER_BYTES)
+        .handshake(io)
+        .await
+        .map_err(|error| format!("error writing client preface: {error}"))?;
+    let mut connection: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(connection);
+    tokio::select! {
+        biased;
+        heard = first_bytes => heard.map_err(|_| "error reading server preface: EOF".to_owned())?,
+        ended = &mut connection => {
+            let reason = ended.err().map_or_else(|| "EOF".to_owned(), |error| error.to_string());
+            return Err(format!("error reading server preface: {reason}"));
+        }
+    }
+    Ok(Established { sender, connection })
+}
+
+/// Reports the first bytes that arrive: a server opens with its settings, so they prove that it is serving and not
+/// only listening.
+struct FirstBytes<S> {
+    stream: S,
+    heard: Option<oneshot::Sender<()>>,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for FirstBytes<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let outcome = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if buffer.filled().len() > before
+            && let Some(heard) = self.heard.take()
+        {
+            // Nobody listens when the attempt has been given up.
+            let _ = heard.send(());
+        }
+        outcome
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for FirstBytes<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, data)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        data: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, data)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}

@@ -1,0 +1,69 @@
+//! Messages as one line of JSON without secrets (common-library sheet, section 5.5).
+//!
+//! The fields to strip are those with the option `csi_secret` in `proto/csi.proto`: the generator writes the
+//! layout of every message, with that flag, into a table. A message is encoded and then read against the table, so
+//! normal operation pays nothing, and a field that the table does not know is never printed.
+
+use std::fmt;
+
+use prost::{Message, Name};
+
+mod json;
+pub mod shape;
+mod wire;
+
+use json::Json;
+use shape::MessageShape;
+
+/// What stands in place of a secret.
+pub const STRIPPED: &str = "***stripped***";
+
+#[allow(unreachable_pub, clippy::pedantic, reason = "generated")]
+mod csi_shapes {
+    include!("gen/csi.shapes.rs");
+}
+
+/// The message as JSON with its secrets stripped.
+///
+/// Types other than those of CSI have no table and print as `{}`, since nothing is known of their secrets.
+#[must_use]
+pub fn to_json<M: Message + Name>(message: &M) -> String {
+    let name = M::full_name();
+    match shape::find(csi_shapes::MESSAGES, &name) {
+        Some(shape) => bytes_to_json(shape, &message.encode_to_vec()),
+        None => "{}".to_owned(),
+    }
+}
+
+/// An encoded message of any schema as JSON with its secrets stripped.
+#[must_use]
+pub fn bytes_to_json(shape: &MessageShape, encoded: &[u8]) -> String {
+    match wire::read_message(shape, encoded) {
+        Ok(value) => value.to_string(),
+        Err(error) => format!("<<json.Marshal {}: {error}>>", shape.name),
+    }
+}
+
+/// Any other value as JSON, in the same form.
+#[must_use]
+pub fn value_to_json<T: serde::Serialize + ?Sized>(value: &T) -> String {
+    match serde_json::to_value(value) {
+        Ok(value) => Json::from(value).to_string(),
+        Err(error) => format!("<<json.Marshal {}: {error}>>", std::any::type_name::<T>()),
+    }
+}
+
+/// A message that can be put into a log line: it displays, also for debugging, without secrets.
+pub struct Stripped<'a, M>(pub &'a M);
+
+impl<M: Message + Name> fmt::Display for Stripped<'_, M> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&to_json(self.0))
+    }
+}
+
+impl<M: Message + Name> fmt::Debug for Stripped<'_, M> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, formatter)
+    }
+}
