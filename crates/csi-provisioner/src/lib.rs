@@ -1,1 +1,6 @@
-//! Placeholder.
+//! csi-provisioner: makes volumes for PersistentVolumeClaims and deletes them when nobody claims them any more.
+
+pub mod driver;
+pub mod events;
+pub mod metrics;
+pub mod policy;

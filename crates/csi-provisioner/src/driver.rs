@@ -1,0 +1,99 @@
+//! What is said to the driver and what is heard from it: requests built, answers read, errors classified.
+//!
+//! All of it is pure; the calls themselves are made by the shell.
+
+pub mod request;
+pub mod response;
+
+use tonic::{Code, Status};
+
+use crate::policy::names::Provisioner;
+use crate::policy::state::{Cause, Failure, State};
+
+/// A driver as the sidecar found it at start.
+#[derive(Clone, Debug)]
+pub struct Driver {
+    /// Its names.
+    pub names: Provisioner,
+    /// What it can do.
+    pub capabilities: Capabilities,
+}
+
+/// What a driver can do, as far as provisioning cares.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "a set of independent capabilities")]
+pub struct Capabilities {
+    /// It has a controller service.
+    pub controller_service: bool,
+    /// Its volumes are not reachable from everywhere.
+    pub accessibility_constraints: bool,
+    /// It creates and deletes volumes.
+    pub create_delete_volume: bool,
+    /// It creates and deletes snapshots.
+    pub create_delete_snapshot: bool,
+    /// It clones volumes.
+    pub clone_volume: bool,
+    /// It changes volumes after the fact.
+    pub modify_volume: bool,
+    /// It attaches volumes to nodes.
+    pub publish_unpublish_volume: bool,
+    /// It tells one writer on a node from several.
+    pub single_node_multi_writer: bool,
+}
+
+impl Capabilities {
+    /// Whether volumes can be made and deleted at all.
+    pub fn check_provisioning(&self) -> Result<(), &'static str> {
+        if !self.controller_service {
+            return Err(
+                "CSI driver does not support dynamic provisioning: plugin CONTROLLER_SERVICE capability is not reported",
+            );
+        }
+        if !self.create_delete_volume {
+            return Err(
+                "CSI driver does not support dynamic provisioning: controller CREATE_DELETE_VOLUME capability is not reported",
+            );
+        }
+        Ok(())
+    }
+}
+
+/// What a failed `CreateVolume` means.
+///
+/// `node_selected`: topology is in use and a node was chosen for the claim.
+pub fn create_failure(status: &Status, node_selected: bool) -> Failure {
+    let cause = if status.code() == Code::InvalidArgument { Cause::Infeasible } else { Cause::Error };
+    Failure {
+        state: State::after_create(status.code(), node_selected),
+        cause,
+        message: format!("rpc error: code = {:?} desc = {}", status.code(), status.message()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_error_keeps_its_grpc_code_in_the_text() {
+        let failure = create_failure(&Status::resource_exhausted("full"), false);
+        assert_eq!(failure.message, "rpc error: code = ResourceExhausted desc = full");
+        assert_eq!(failure.state, State::Finished);
+        assert_eq!(create_failure(&Status::resource_exhausted("full"), true).state, State::Reschedule);
+    }
+
+    #[test]
+    fn invalid_argument_is_infeasible() {
+        assert_eq!(create_failure(&Status::invalid_argument("x"), false).cause, Cause::Infeasible);
+        assert_eq!(create_failure(&Status::internal("x"), false).cause, Cause::Error);
+    }
+
+    #[test]
+    fn missing_services_are_named() {
+        let none = Capabilities::default();
+        assert!(none.check_provisioning().unwrap_err().contains("CONTROLLER_SERVICE"));
+        let no_create = Capabilities { controller_service: true, ..none };
+        assert!(no_create.check_provisioning().unwrap_err().contains("CREATE_DELETE_VOLUME"));
+        assert!(Capabilities { create_delete_volume: true, ..no_create }.check_provisioning().is_ok());
+    }
+}
