@@ -11,6 +11,7 @@ pub mod context;
 pub mod duration;
 pub mod exit;
 pub mod flags;
+mod go_text;
 pub mod http;
 pub mod metrics;
 pub mod quantity;

@@ -1,0 +1,99 @@
+//! What guides and old manifests show and upstream's binaries refuse (sheets `documented-dialects` and
+//! `common-library`, 2.2).
+//!
+//! Every row is accepted unless `--upstream-flags-only` is given; that one flag is accepted always.
+
+use super::Binary::{
+    self, Attacher as A, ClusterDriverRegistrar as D, Hostpath as H, Livenessprobe as L,
+    NodeDriverRegistrar as N, Provisioner as P, Resizer as R, SnapshotController as C, Snapshotter as S,
+};
+use super::Kind::{self, Bool, Duration, Int, Text};
+use super::table::{Flag, Origin};
+
+/// The strict mode's own flag.
+pub(super) const STRICT: &str = "upstream-flags-only";
+
+/// The additions of `binary`.
+pub(super) fn flags(binary: Binary) -> impl Iterator<Item = Flag> {
+    ADDITIONS
+        .iter()
+        .filter(move |(_, _, binaries, _, _)| binaries.contains(&binary))
+        .map(|(name, kind, _, origin, help)| Flag::new(*name, *kind, "", help, *origin))
+}
+
+type Row = (&'static str, Kind, &'static [Binary], Origin, &'static str);
+
+const SERVING: &[Binary] = &[P, A, R, S, C, N, L, D, H];
+const NAMED: &[Binary] = &[P, A, R, S, N];
+const KLOG: &[Binary] = &[P, A, R, S, C, N, L];
+
+const NAME_HELP: &str = "Name that the driver must have.";
+const ALIAS: Origin = Origin::Alias("driver-name");
+const KLOG_GONE: Origin = Origin::NoEffect("everything is logged to stderr");
+const LEASES_ONLY: Origin = Origin::NoEffect("leases are the only type");
+const ONE_WAIT: Origin = Origin::NoEffect("the wait for the driver is 30s");
+
+static ADDITIONS: &[Row] = &[
+    (
+        STRICT,
+        Bool,
+        &[P, A, R, S, C, N, L, D, H, Binary::ConversionWebhook],
+        Origin::Ours,
+        "Refuse every flag that upstream does not have.",
+    ),
+    ("metrics-addr", Text, SERVING, Origin::Ours, "Address, as host:port, for metrics."),
+    ("health-addr", Text, SERVING, Origin::Ours, "Address, as host:port, for /healthz and /readyz."),
+    ("driver-name", Text, NAMED, Origin::Ours, NAME_HELP),
+    ("csi-driver", Text, NAMED, ALIAS, NAME_HELP),
+    ("CSI-driver", Text, NAMED, ALIAS, NAME_HELP),
+    ("provisioner", Text, &[P], ALIAS, NAME_HELP),
+    ("snapshotter", Text, &[S], ALIAS, NAME_HELP),
+    (
+        "volume-attachment-timeout",
+        Duration,
+        &[A],
+        Origin::Ours,
+        "Report an attachment as failed that takes longer; 0 is never.",
+    ),
+    ("registration-path", Text, &[N], Origin::Ours, "Full path of the registration socket."),
+    ("node-id", Text, &[N], Origin::NoEffect("kubelet asks the driver for the node id"), "No effect."),
+    ("kubeconfig", Text, &[N], Origin::NoEffect("the Kubernetes API is not used"), "No effect."),
+    ("connection-timeout", Duration, &[P, A, S, L], ONE_WAIT, "No effect."),
+    (
+        "enable-leader-election",
+        Bool,
+        &[P],
+        Origin::Alias("leader-election"),
+        "The same as --leader-election.",
+    ),
+    ("leader-election-type", Text, &[P, A], LEASES_ONLY, "No effect."),
+    (
+        "leader-election-identity",
+        Text,
+        &[A],
+        Origin::Ours,
+        "Holder identity in the lease instead of the host's name.",
+    ),
+    ("dummy", Bool, &[A], Origin::NoEffect("the driver's capabilities decide"), "No effect."),
+    ("csiTimeout", Duration, &[R], Origin::Alias("timeout"), "The same as --timeout."),
+    ("provisioning-retry-count", Int, &[P], Origin::NoEffect("failures are retried for ever"), "No effect."),
+    ("deletion-retry-count", Int, &[P], Origin::NoEffect("failures are retried for ever"), "No effect."),
+    (
+        "enable-volume-group-snapshots",
+        Bool,
+        &[S, C],
+        Origin::Gate("CSIVolumeGroupSnapshot"),
+        "The same as the feature gate CSIVolumeGroupSnapshot.",
+    ),
+    ("add_dir_header", Bool, KLOG, KLOG_GONE, "No effect."),
+    ("alsologtostderr", Bool, KLOG, KLOG_GONE, "No effect."),
+    ("log_backtrace_at", Text, KLOG, KLOG_GONE, "No effect."),
+    ("log_dir", Text, KLOG, KLOG_GONE, "No effect."),
+    ("log_file", Text, KLOG, KLOG_GONE, "No effect."),
+    ("log_file_max_size", Text, KLOG, KLOG_GONE, "No effect."),
+    ("logtostderr", Bool, KLOG, KLOG_GONE, "No effect."),
+    ("one_output", Bool, KLOG, KLOG_GONE, "No effect."),
+    ("skip_headers", Bool, KLOG, KLOG_GONE, "No effect."),
+    ("skip_log_headers", Bool, KLOG, KLOG_GONE, "No effect."),
+    ("stderrthreshold", Text, KLOG, KLOG_GONE, "No effect."),
+];
