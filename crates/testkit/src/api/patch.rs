@@ -1,0 +1,85 @@
+//! The patch types that sidecars use: merge, JSON patch and strategic merge.
+
+mod strategic;
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::doc;
+use super::failure::Failure;
+use super::resources::Resource;
+use super::store::{Object, Store};
+use super::write::Target;
+
+/// How a patch body is to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PatchType {
+    /// RFC 7386.
+    Merge,
+    /// RFC 6902.
+    Json,
+    /// Kubernetes' own, with merge keys and `$` directives.
+    Strategic,
+}
+
+impl PatchType {
+    /// The type that a Content-Type header names for a kind.
+    pub(crate) fn from_content_type(content_type: &str, resource: &Resource) -> Result<Self, Failure> {
+        match content_type.split(';').next().unwrap_or_default().trim() {
+            "application/merge-patch+json" => Ok(Self::Merge),
+            "application/json-patch+json" => Ok(Self::Json),
+            "application/strategic-merge-patch+json" if !resource.custom => Ok(Self::Strategic),
+            _ => {
+                let strategic = if resource.custom { "" } else { ", application/strategic-merge-patch+json" };
+                Err(Failure::unsupported_media_type(format!(
+                    "the body of the request was in an unknown format - accepted media types include: \
+                     application/json-patch+json, application/merge-patch+json{strategic}"
+                )))
+            }
+        }
+    }
+}
+
+impl Store {
+    /// Applies a patch to an object and stores the outcome.
+    pub(crate) fn patch(
+        &mut self,
+        target: &Target,
+        kind: PatchType,
+        patch: &Value,
+    ) -> Result<Arc<Object>, Failure> {
+        let old = Arc::clone(self.find(target)?);
+        let new = apply(&old.value, kind, patch)?;
+        let version = doc::text(&new, "/metadata/resourceVersion");
+        if version != old.version.to_string() && !matches!(version, "" | "0") {
+            return Err(Failure::modified(target.resource, &target.name));
+        }
+        for field in ["name", "namespace"] {
+            let pointer = format!("/metadata/{field}");
+            if new.pointer(&pointer) != old.value.pointer(&pointer) {
+                return Err(Failure::bad_request(format!("a patch cannot change the {field} of an object")));
+            }
+        }
+        self.replace(target, &old, new)
+    }
+}
+
+fn apply(old: &Value, kind: PatchType, patch: &Value) -> Result<Value, Failure> {
+    let mut new = old.clone();
+    match kind {
+        PatchType::Merge => {
+            if !patch.is_object() {
+                return Err(Failure::bad_request("a merge patch must be a JSON object"));
+            }
+            json_patch::merge(&mut new, patch);
+        }
+        PatchType::Json => {
+            let operations: json_patch::Patch = serde_json::from_value(patch.clone())
+                .map_err(|error| Failure::bad_request(format!("error decoding patch: {error}")))?;
+            json_patch::patch(&mut new, &operations).map_err(|_| Failure::patch_does_not_apply())?;
+        }
+        PatchType::Strategic => strategic::merge(&mut new, patch)?,
+    }
+    Ok(new)
+}
