@@ -24,7 +24,6 @@ fn command() -> Command {
     };
     Command::new("lab")
         .about(ABOUT)
-        .args_conflicts_with_subcommands(true)
         .arg_required_else_help(true)
         .arg(
             Arg::new("control-plane-only")

@@ -74,7 +74,8 @@ impl Cluster {
     /// The ends of all logs, for a failure's report.
     pub(crate) fn tails(&self) -> String {
         let components = self.components.lock().unwrap_or_else(PoisonError::into_inner);
-        components.iter().map(|component| format!("--- {}\n{}\n", component.name, component.tail())).collect()
+        let tail = |component: &Component| format!("--- {}\n{}", component.name, component.tail());
+        components.iter().map(tail).collect::<Vec<_>>().join("\n")
     }
 
     /// Polls until `poll` gives something, shown as a step; an error of `poll` counts as "not yet".
@@ -154,10 +155,8 @@ impl Cluster {
     async fn accounts_ready(&self) -> Result<()> {
         use k8s_openapi::api::core::v1::ServiceAccount;
         let accounts: kube::Api<ServiceAccount> = kube::Api::namespaced(self.client.clone(), "default");
-        self.quietly_until("default service account", START, async || {
-            Ok(accounts.get_opt("default").await?)
-        })
-        .await?;
+        self.until("the default service account", START, async || Ok(accounts.get_opt("default").await?))
+            .await?;
         Ok(())
     }
 
@@ -182,6 +181,9 @@ impl Cluster {
     }
 }
 
+/// What the lab's own calls are called in the audit log.
+pub(crate) const USER_AGENT: &str = "lab";
+
 /// A client for one of the lab's kubeconfigs. No hidden retries: whoever waits says so.
 pub(crate) async fn client(kubeconfig: &str) -> Result<kube::Client> {
     let text = std::fs::read_to_string(kubeconfig).with_context(|| format!("cannot read {kubeconfig}"))?;
@@ -189,6 +191,7 @@ pub(crate) async fn client(kubeconfig: &str) -> Result<kube::Client> {
     let mut config = kube::Config::from_custom_kubeconfig(parsed, &KubeConfigOptions::default()).await?;
     config.default_retry = false;
     config.proxy_url = None;
+    config.headers.push((http::header::USER_AGENT, http::HeaderValue::from_static(USER_AGENT)));
     config.connect_timeout = Some(Duration::from_secs(5));
     config.read_timeout = Some(Duration::from_secs(30));
     Ok(kube::Client::try_from(config)?)

@@ -97,6 +97,9 @@ pub(crate) fn controller_manager(spec: &Spec, pki: &Pki) -> Result<Component> {
             "--secure-port=10257".into(),
             "--bind-address=127.0.0.1".into(),
             "--use-service-account-credentials=true".into(),
+            // With the default of 20 it takes five seconds until the default service account exists.
+            "--kube-api-qps=200".into(),
+            "--kube-api-burst=400".into(),
             format!("--service-account-private-key-file={}", pki.file("service-accounts.key")),
             format!("--root-ca-file={}", pki.file("ca.crt")),
             "--allocate-node-cidrs=true".into(),

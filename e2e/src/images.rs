@@ -18,12 +18,8 @@ use crate::tar::Writer;
 pub(crate) const PAUSE: &str = "docker.io/csi-sidecars/pause:dev";
 /// The image of the pods that use volumes.
 pub(crate) const BUSYBOX: &str = "docker.io/csi-sidecars/busybox:dev";
-/// Our binaries, one image each. The package that builds it, the binary, which is also the entrypoint.
-const OURS: &[(&str, &str)] = &[
-    ("csi-provisioner", "csi-provisioner"),
-    ("node-driver-registrar", "csi-node-driver-registrar"),
-    ("hostpath-driver", "hostpathplugin"),
-];
+/// Our binaries, one image each; the name is the image's and the entrypoint's too.
+const OURS: &[&str] = &["csi-provisioner", "csi-node-driver-registrar", "hostpathplugin"];
 /// Commands that test pods use, as links to busybox.
 const APPLETS: &[&str] = &[
     "sh", "cat", "cp", "dd", "df", "echo", "grep", "head", "ls", "mkdir", "nc", "rm", "sleep", "stat",
@@ -35,10 +31,18 @@ pub(crate) fn build(repository: &Path) -> Result<Vec<(String, PathBuf)>> {
     let target = host_target()?;
     let step = Step::start("building our binaries for the images");
     let mut cargo = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()));
-    cargo.args(["build", "--locked", "--quiet", "--profile", "lab", "--target", &target]);
-    for (package, binary) in OURS {
-        cargo.args(["--package", package, "--bin", binary]);
-    }
+    // The same selection as the Makefile's, or the union of features differs and everything is built twice.
+    cargo.args([
+        "build",
+        "--locked",
+        "--quiet",
+        "--workspace",
+        "--bins",
+        "--profile",
+        "lab",
+        "--target",
+        &target,
+    ]);
     let output = cargo
         .current_dir(repository)
         .env(
@@ -53,7 +57,19 @@ pub(crate) fn build(repository: &Path) -> Result<Vec<(String, PathBuf)>> {
     }
     step.done();
     let folder = places::target(repository).join(&target).join("lab");
-    Ok(OURS.iter().map(|(_, binary)| ((*binary).to_owned(), folder.join(binary))).collect())
+    Ok(OURS.iter().map(|&binary| (binary.to_owned(), folder.join(binary))).collect())
+}
+
+/// Binaries of the same names that somebody else built.
+pub(crate) fn ready_made(dir: &Path) -> Result<Vec<(String, PathBuf)>> {
+    let file = |&name: &&str| {
+        let file = dir.join(name);
+        if !places::is_executable(&file) {
+            bail!("LAB_BIN_DIR={} has no program {name}", dir.display());
+        }
+        Ok((name.to_owned(), file))
+    };
+    OURS.iter().map(file).collect()
 }
 
 fn host_target() -> Result<String> {
@@ -74,7 +90,7 @@ pub(crate) fn write_all(folder: &Path, binaries: &[(String, PathBuf)]) -> Result
         archives.push(write_binary(folder, &format!("docker.io/csi-sidecars/{name}:dev"), name, file)?);
     }
     if let Some(dir) = places::variable("BASELINE_BIN_DIR") {
-        for (_, name) in OURS {
+        for &name in OURS {
             let file = dir.join(name);
             if places::is_executable(&file) {
                 archives.push(write_binary(folder, &format!("docker.io/baseline/{name}:dev"), name, &file)?);
@@ -143,5 +159,11 @@ fn architecture() -> &'static str {
 
 fn sha256(bytes: &[u8]) -> String {
     let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
-    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(digest.as_ref())
+}
+
+/// Lower-case hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0');
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }

@@ -1,14 +1,14 @@
 //! What happens in the namespaces: set up the machine, start the cluster, do the task, report.
 
 use std::path::Path;
-use std::process::{Command, ExitCode, ExitStatus};
+use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result};
 
 use crate::cluster::Cluster;
 use crate::progress::{self, say};
 use crate::spec::{Extent, Spec, Task};
-use crate::{demo, deploy, machine, scenarios};
+use crate::{demo, deploy, machine, outside, scenarios};
 
 /// Runs the lab whose folder is `dir`; the process ends with the task's status.
 pub(crate) fn run(dir: &Path) -> Result<ExitCode> {
@@ -27,7 +27,9 @@ pub(crate) fn run(dir: &Path) -> Result<ExitCode> {
 }
 
 async fn work(cluster: &Cluster) -> Result<ExitCode> {
-    if cluster.spec.extent == Extent::Driver {
+    // The scenarios deploy it when they come to it.
+    let scenarios = matches!(cluster.spec.task, Task::Test { .. });
+    if cluster.spec.extent == Extent::Driver && !scenarios {
         deploy::driver(cluster).await?;
     }
     match &cluster.spec.task {
@@ -55,11 +57,5 @@ fn command(cluster: &Cluster, words: &[String]) -> Result<ExitCode> {
         .env("PATH", path)
         .status()
         .with_context(|| format!("cannot run {program}"))?;
-    Ok(ExitCode::from(code(status)))
-}
-
-fn code(status: ExitStatus) -> u8 {
-    use std::os::unix::process::ExitStatusExt;
-    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
-    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
+    Ok(ExitCode::from(outside::exit_code(status)))
 }

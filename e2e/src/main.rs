@@ -28,6 +28,7 @@ mod progress;
 mod scenarios;
 mod spec;
 mod tar;
+mod workload;
 
 fn main() -> ExitCode {
     match cli::run() {

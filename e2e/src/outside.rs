@@ -15,7 +15,10 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::progress::{self, Step, say};
 use crate::spec::{Archive, Extent, Spec, Task};
-use crate::{images, leftovers, packages, places, programs};
+use crate::{images, leftovers, packages, places, programs, scenarios};
+
+/// Exit codes after SIGHUP, SIGINT and SIGTERM: the person wanted an end, not a post-mortem.
+const SIGNALLED: [u8; 3] = [129, 130, 143];
 
 /// What a person asked for.
 pub(crate) struct Request {
@@ -50,10 +53,11 @@ pub(crate) fn run(request: Request) -> Result<ExitCode> {
     };
     spec.save()?;
     let janitor = Janitor::start(&dir)?;
-    let code = enter(&dir)?;
-    if code != 0 {
+    let mut code = enter(&dir)?;
+    if code != 0 && !SIGNALLED.contains(&code) {
         keep_logs(&spec);
     }
+    let tally = scenarios::tally(&dir);
     let step = Step::start("removing what the lab left: cgroups, loop devices, its folder");
     let namespaces = leftovers::recorded_namespaces(&dir);
     leftovers::clean(&dir)?;
@@ -61,14 +65,20 @@ pub(crate) fn run(request: Request) -> Result<ExitCode> {
     janitor.dismiss();
     step.done();
     if verify {
-        before.verify(&dir, &namespaces)?;
+        before.show(&dir, &namespaces)?;
+    }
+    if matches!(spec.task, Task::Test { .. }) && !SIGNALLED.contains(&code) {
+        code = scenarios::conclude(tally?, &spec);
     }
     Ok(ExitCode::from(code))
 }
 
-/// Builds our binaries for the images: static, because the images hold nothing else.
+/// The binaries for the images: built here, static, unless `LAB_BIN_DIR` names a folder with others.
 pub(crate) fn binaries(repository: &Path) -> Result<Vec<(String, PathBuf)>> {
-    images::build(repository)
+    match places::variable("LAB_BIN_DIR") {
+        Some(dir) => images::ready_made(&dir),
+        None => images::build(repository),
+    }
 }
 
 fn write_images(dir: &Path, extent: Extent, binaries: &[(String, PathBuf)]) -> Result<Vec<Archive>> {
@@ -128,19 +138,17 @@ fn enter(dir: &Path) -> Result<u8> {
     let (sender, mut ended) = tokio::sync::oneshot::channel();
     std::thread::spawn(move || sender.send(wait(child)));
     runtime.block_on(async {
-        loop {
-            let code = tokio::select! {
-                biased;
-                status = &mut ended => return exit_code(status.context("the waiting thread died")??),
-                _ = interrupt.recv() => 130,
-                _ = terminate.recv() => 143,
-                _ = hangup.recv() => 129,
-            };
-            say("stopped by a signal, ending the lab");
-            kill(id);
-            let _ = (&mut ended).await;
-            return Ok(code);
-        }
+        let code = tokio::select! {
+            biased;
+            status = &mut ended => return Ok(exit_code(status.context("the waiting thread died")??)),
+            _ = interrupt.recv() => 130,
+            _ = terminate.recv() => 143,
+            _ = hangup.recv() => 129,
+        };
+        say("stopped by a signal, ending the lab");
+        kill(id);
+        let _ = (&mut ended).await;
+        Ok(code)
     })
 }
 
@@ -154,10 +162,11 @@ fn kill(id: u32) {
     }
 }
 
-fn exit_code(status: ExitStatus) -> Result<u8> {
+/// A shell's view of how a process ended: its code, or 128 and the signal.
+pub(crate) fn exit_code(status: ExitStatus) -> u8 {
     use std::os::unix::process::ExitStatusExt;
     let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
-    Ok(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
+    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
 }
 
 /// Copies the logs of a failed lab to where a person, or CI, can read them.

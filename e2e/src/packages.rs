@@ -4,42 +4,29 @@ use anyhow::{Result, bail};
 
 use crate::places;
 
-/// A program the lab calls and the Debian package that brings it.
+/// Program, package, and what needs it; `make deps` reads the same file.
+const TABLE: &str = include_str!("../packages.txt");
+
+/// One line of the table.
 struct Need {
     program: &'static str,
     package: &'static str,
+    node_only: bool,
 }
 
-const fn need(program: &'static str, package: &'static str) -> Need {
-    Need { program, package }
+fn table() -> impl Iterator<Item = Need> {
+    TABLE.lines().filter(|line| !line.starts_with('#')).filter_map(|line| {
+        let mut words = line.split_whitespace();
+        let (program, package, reason) = (words.next()?, words.next()?, words.next()?);
+        Some(Need { program, package, node_only: reason == "node" })
+    })
 }
-
-/// What a control plane in namespaces takes.
-const BASE: &[Need] = &[
-    need("unshare", "util-linux"),
-    need("setpriv", "util-linux"),
-    need("losetup", "util-linux"),
-    need("mount", "mount"),
-    need("ip", "iproute2"),
-];
-
-/// What a node takes on top.
-const NODE: &[Need] = &[
-    need("runc", "runc"),
-    need("/usr/lib/cni/bridge", "containernetworking-plugins"),
-    need("busybox", "busybox-static"),
-    need("nft", "nftables"),
-    need("iptables", "iptables"),
-    need("conntrack", "conntrack"),
-    need("mkfs.ext4", "e2fsprogs"),
-    need("mkfs.xfs", "xfsprogs"),
-];
 
 /// Fails with the exact `apt-get` line when a program is missing.
 pub(crate) fn check(node: bool) -> Result<()> {
     let mut packages: Vec<&str> = Vec::new();
     let mut programs: Vec<&str> = Vec::new();
-    for need in BASE.iter().chain(NODE.iter().filter(|_| node)) {
+    for need in table().filter(|need| node || !need.node_only) {
         if !present(need.program) {
             programs.push(need.program);
             if !packages.contains(&need.package) {
@@ -50,7 +37,11 @@ pub(crate) fn check(node: bool) -> Result<()> {
     if packages.is_empty() {
         return Ok(());
     }
-    bail!("missing programs: {}. As root: apt-get install -y {}", programs.join(", "), packages.join(" "))
+    bail!(
+        "missing programs: {}. Run make deps as root, or: apt-get install -y {}",
+        programs.join(", "),
+        packages.join(" ")
+    )
 }
 
 fn present(program: &str) -> bool {
@@ -58,5 +49,15 @@ fn present(program: &str) -> bool {
         places::is_executable(program.as_ref())
     } else {
         places::on_path(program).is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_line_of_the_table_is_complete() {
+        let lines = super::TABLE.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).count();
+        assert_eq!(super::table().count(), lines);
+        assert!(super::table().any(|need| need.node_only) && super::table().any(|need| !need.node_only));
     }
 }

@@ -3,6 +3,7 @@
 //! A proper authority rather than the API server's self-made certificate, so that the `ca.crt` which pods
 //! get is what a real cluster gives them.
 
+use std::fmt::Write;
 use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use rcgen::{
 };
 use serde_json::json;
 
-use crate::machine;
+use crate::{images, machine};
 
 /// The Service address of the API server, first of the cluster's range.
 pub(crate) const SERVICE_ADDRESS: &str = "10.96.0.1";
@@ -116,7 +117,7 @@ fn tokens(pki: &Pki, authority: &str) -> Result<()> {
     let mut table = String::new();
     for (file, user, groups) in USERS {
         let token = token()?;
-        table.push_str(&format!("{token},{user},{file},\"{groups}\"\n"));
+        writeln!(table, "{token},{user},{file},\"{groups}\"")?;
         let server = format!("https://{}:{PORT}", machine::ADDRESS);
         fs::write(pki.kubeconfig(file), kubeconfig(&server, authority, file, &token)?)?;
     }
@@ -130,7 +131,7 @@ fn token() -> Result<String> {
         std::io::Read::read_exact(&mut random, &mut bytes)?;
         Ok(bytes)
     })?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(images::hex(&bytes))
 }
 
 /// A kubeconfig with one user; JSON is YAML.

@@ -89,11 +89,6 @@ impl Step {
         say(&format!("\u{2713} {} ({:.1} s)", lock(&self.shared.text), self.began.elapsed().as_secs_f64()));
     }
 
-    /// Ends the step without a line: nothing happened that is worth one.
-    pub(crate) fn skip(mut self) {
-        self.stop();
-    }
-
     fn stop(&mut self) {
         self.quiet_end = true;
         *lock(&self.shared.ended) = true;

@@ -7,7 +7,18 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 
 use super::{cgroups, loops, members};
-use crate::progress::{say, trouble};
+use crate::progress::say;
+
+/// What a lab could leave, in the order in which it is looked for.
+const KINDS: [&str; 7] = [
+    "processes",
+    "namespaces",
+    "mounts",
+    "loop devices",
+    "bridges or other network interfaces",
+    "cgroups",
+    "files",
+];
 
 /// What the machine had before the lab.
 pub(crate) struct Machine {
@@ -21,7 +32,16 @@ impl Machine {
         Ok(Self { mounts: mounts()?, interfaces: interfaces() })
     }
 
-    /// Prints what is left of the lab that was in `dir` and had these namespaces; fails if that is anything.
+    /// [`Machine::verify`], with a line for each kind of thing that is not left.
+    pub(crate) fn show(&self, dir: &Path, namespaces: &BTreeSet<String>) -> Result<()> {
+        self.verify(dir, namespaces)?;
+        for what in KINDS {
+            say(&format!("  left behind: no {what}"));
+        }
+        Ok(())
+    }
+
+    /// Fails with what is left of the lab that was in `dir` and had these namespaces.
     pub(crate) fn verify(&self, dir: &Path, namespaces: &BTreeSet<String>) -> Result<()> {
         let name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let marker = dir.to_string_lossy().into_owned();
@@ -34,25 +54,18 @@ impl Machine {
         let kept_namespaces: Vec<String> = members.chain(mounts()?.into_iter().filter(held)).collect();
         let groups = cgroups(&name).into_iter().map(|group| group.display().to_string());
         let folder = dir.exists().then(|| marker.clone());
-        let found: [(&str, Vec<String>); 7] = [
-            ("processes", processes_mentioning(&marker)),
-            ("namespaces", kept_namespaces),
-            ("mounts", new_mounts.collect()),
-            ("loop devices", loops(dir)?),
-            ("bridges and other network interfaces", new_interfaces.collect()),
-            ("cgroups", groups.collect()),
-            ("files", folder.into_iter().collect()),
+        let found: [Vec<String>; 7] = [
+            processes_mentioning(&marker),
+            kept_namespaces,
+            new_mounts.collect(),
+            loops(dir)?,
+            new_interfaces.collect(),
+            groups.collect(),
+            folder.into_iter().collect(),
         ];
-        let mut clean = true;
-        for (what, left) in &found {
-            if left.is_empty() {
-                say(&format!("  left behind: no {what}"));
-            } else {
-                clean = false;
-                trouble(&format!("left behind: {what}: {}", left.join(", ")));
-            }
-        }
-        if clean { Ok(()) } else { bail!("the lab left something behind") }
+        let left = KINDS.iter().zip(&found).filter(|(_, left)| !left.is_empty());
+        let left: Vec<String> = left.map(|(what, left)| format!("{what}: {}", left.join(", "))).collect();
+        if left.is_empty() { Ok(()) } else { bail!("the lab left behind {}", left.join("; ")) }
     }
 }
 
