@@ -24,7 +24,11 @@ impl std::str::FromStr for Endpoint {
     fn from_str(text: &str) -> Result<Self, InvalidEndpoint> {
         let known = |scheme: &str| scheme.eq_ignore_ascii_case("unix") || scheme.eq_ignore_ascii_case("tcp");
         let Some((scheme, address)) = text.split_once("://").filter(|(scheme, _)| known(scheme)) else {
-            return if text.is_empty() { Err(InvalidEndpoint(text.to_owned())) } else { Ok(Self::Unix(text.into())) };
+            return if text.is_empty() {
+                Err(InvalidEndpoint(text.to_owned()))
+            } else {
+                Ok(Self::Unix(text.into()))
+            };
         };
         if address.is_empty() {
             return Err(InvalidEndpoint(text.to_owned()));

@@ -144,7 +144,7 @@ pub fn bind(source: &Path, target: &Path, read_only: bool) -> Result<(), OsError
 
 /// Makes an existing bind mount read-only and keeps its other restrictions (`nosuid`, `nodev` ...).
 pub fn make_read_only(target: &Path) -> Result<(), OsError> {
-    let kept = MountTable::read()?.at(target).map(Mount::flags).unwrap_or_default();
+    let kept = MountTable::read()?.at(target).map_or(MountFlags::empty(), Mount::flags);
     let flags = MountFlags::BIND | MountFlags::RDONLY | kept;
     rustix::mount::mount_remount(target, flags, "").context("remount read-only", target)
 }

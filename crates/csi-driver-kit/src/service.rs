@@ -15,8 +15,8 @@ use csi_client::csi::{
 };
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
-use tonic::{Request, Response, Status};
 use tonic::service::Routes;
+use tonic::{Request, Response, Status};
 
 use crate::call_log::CallLog;
 use crate::driver::{Answer, Driver};
@@ -113,7 +113,11 @@ impl<D: Driver> Service<D> {
         let start = Instant::now();
         let result = run(request).await;
         if let Some(metrics) = &self.settings.metrics {
-            metrics.observe(method, result.as_ref().err().map_or(tonic::Code::Ok, Status::code), start.elapsed());
+            metrics.observe(
+                method,
+                result.as_ref().err().map_or(tonic::Code::Ok, Status::code),
+                start.elapsed(),
+            );
         }
         log.end(result.as_ref());
         result.map(Response::new)

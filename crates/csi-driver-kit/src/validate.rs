@@ -132,7 +132,10 @@ impl Limits {
                 at_most(&mount.volume_mount_group, self.text, "volume_mount_group")?;
                 let flags: usize = mount.mount_flags.iter().map(String::len).sum();
                 if flags > self.map {
-                    return invalid(format!("mount_flags have {flags} bytes, more than the {} allowed", self.map));
+                    return invalid(format!(
+                        "mount_flags have {flags} bytes, more than the {} allowed",
+                        self.map
+                    ));
                 }
             }
         }
@@ -227,8 +230,9 @@ mod tests {
 
     #[test]
     fn ranges() {
-        let range =
-            |required_bytes, limit_bytes| capacity_range(Some(&CapacityRange { required_bytes, limit_bytes }));
+        let range = |required_bytes, limit_bytes| {
+            capacity_range(Some(&CapacityRange { required_bytes, limit_bytes }))
+        };
         range(0, 0).unwrap();
         range(5, 5).unwrap();
         range(5, 0).unwrap();

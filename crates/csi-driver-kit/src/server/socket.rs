@@ -34,8 +34,7 @@ pub struct BoundSocket {
 }
 
 impl BoundSocket {
-    /// Listens at `path`. The file is made under another name first, so that callers never meet a socket that is
-    /// not ready or whose permissions are still open.
+    /// Listens at `path`, for this user only.
     pub fn bind(path: &Path) -> Result<Self, SocketError> {
         make_room(path)?;
         let listener = StdListener::bind(path).context("listen on", path)?;

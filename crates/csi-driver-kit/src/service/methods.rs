@@ -43,7 +43,8 @@ impl<D: Driver> identity_server::Identity for Service<D> {
     ) -> Answer<Response<csi::GetPluginCapabilitiesResponse>> {
         self.observed("/csi.v1.Identity/GetPluginCapabilities", request, |_| async {
             let all = self.driver.plugin_capabilities();
-            let capabilities = all.into_iter().map(|r#type| PluginCapability { r#type: Some(r#type) }).collect();
+            let capabilities =
+                all.into_iter().map(|r#type| PluginCapability { r#type: Some(r#type) }).collect();
             Ok(csi::GetPluginCapabilitiesResponse { capabilities })
         })
         .await
@@ -206,13 +207,17 @@ impl<D: Driver> group_controller_server::GroupController for Service<D> {
         Self: 'b,
     {
         use group_controller_service_capability::{Rpc, Type};
-        Box::pin(self.observed("/csi.v1.GroupController/GroupControllerGetCapabilities", request, |_| async {
-            let wrap = |kind: GroupCapability| GroupControllerServiceCapability {
-                r#type: Some(Type::Rpc(Rpc { r#type: kind.into() })),
-            };
-            let capabilities = self.driver.group_capabilities().into_iter().map(wrap).collect();
-            Ok(csi::GroupControllerGetCapabilitiesResponse { capabilities })
-        }))
+        Box::pin(self.observed(
+            "/csi.v1.GroupController/GroupControllerGetCapabilities",
+            request,
+            |_| async {
+                let wrap = |kind: GroupCapability| GroupControllerServiceCapability {
+                    r#type: Some(Type::Rpc(Rpc { r#type: kind.into() })),
+                };
+                let capabilities = self.driver.group_capabilities().into_iter().map(wrap).collect();
+                Ok(csi::GroupControllerGetCapabilitiesResponse { capabilities })
+            },
+        ))
     }
 
     methods! { "GroupController",
