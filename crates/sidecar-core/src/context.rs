@@ -4,9 +4,13 @@
 //! or the simulation builds one with [`Context::builder`], with seeded randomness, simulated time and in-memory
 //! transports.
 
+mod driver;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+
+pub use driver::DriverConnector;
 
 use crate::clock::Clock;
 use crate::http::Diagnostics;
@@ -29,6 +33,8 @@ pub struct Context {
     pub shutdown: Shutdown,
     /// Where last words go.
     pub termination_log: TerminationLog,
+    /// Makes connections to the driver.
+    pub driver: DriverConnector,
     /// What Prometheus may scrape.
     pub metrics: Metrics,
     /// The diagnostics server.
@@ -62,6 +68,7 @@ pub struct Builder {
     hostname: Option<String>,
     shutdown: Shutdown,
     termination_log: TerminationLog,
+    driver: DriverConnector,
     metrics: Metrics,
     http: Diagnostics,
 }
@@ -109,6 +116,13 @@ impl Builder {
         self
     }
 
+    /// Makes connections to the driver; dials if not given.
+    #[must_use]
+    pub fn driver(mut self, driver: DriverConnector) -> Self {
+        self.driver = driver;
+        self
+    }
+
     /// The metrics; an empty set if not given.
     #[must_use]
     pub fn metrics(mut self, metrics: Metrics) -> Self {
@@ -132,6 +146,7 @@ impl Builder {
             hostname: self.hostname.unwrap_or_else(|| "localhost".to_owned()).into(),
             shutdown: self.shutdown,
             termination_log: self.termination_log,
+            driver: self.driver,
             metrics: self.metrics,
             http: self.http,
         }

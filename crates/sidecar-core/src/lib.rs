@@ -9,10 +9,13 @@
 pub mod clock;
 pub mod context;
 pub mod duration;
+pub mod entry;
 pub mod exit;
 pub mod flags;
+pub mod gates;
 mod go_text;
 pub mod http;
+pub mod logging;
 pub mod metrics;
 pub mod quantity;
 pub mod random;
