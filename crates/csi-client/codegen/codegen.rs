@@ -45,7 +45,7 @@ pub(crate) fn generate() -> Outcome<Vec<Generated>> {
 }
 
 /// Compiles one definition into a descriptor pool that keeps the custom options.
-fn pool(directory: &Path, file: &str) -> Outcome<DescriptorPool> {
+pub(crate) fn pool(directory: &Path, file: &str) -> Outcome<DescriptorPool> {
     let mut compiler = protox::Compiler::new([directory])?;
     compiler.include_imports(true).open_file(file)?;
     Ok(DescriptorPool::decode(compiler.encode_file_descriptor_set().as_slice())?)

@@ -53,11 +53,12 @@ impl fmt::Debug for Nil {
     }
 }
 
-fn cut(mut text: String, limit: Option<usize>) -> String {
+fn cut(text: String, limit: Option<usize>) -> String {
     let Some(limit) = limit.filter(|limit| text.len() > *limit) else { return text };
-    text.truncate(text.floor_char_boundary(limit));
-    text.push_str(&format!(" [response body too large, log capped to {limit} chars]"));
-    text
+    // Not in the middle of a character.
+    let end = (0..=limit).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default();
+    let (head, _) = text.split_at(end);
+    format!("{head} [response body too large, log capped to {limit} chars]")
 }
 
 #[cfg(test)]

@@ -39,8 +39,8 @@ mod calls {
 /// Any error, boxed.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// What carries the calls.
-pub type Transport = BoxCloneSyncService<Request<Body>, Response<Body>, BoxError>;
+/// What carries the calls. Its failures are already statuses.
+pub type Transport = BoxCloneSyncService<Request<Body>, Response<Body>, Status>;
 
 /// Largest answer that is accepted unless told otherwise: a ListVolumes of a big backend passes the 4 MiB at which
 /// gRPC stops by default (csi-proto sheet, section 14).
@@ -120,7 +120,7 @@ impl Connection {
         S::Error: Into<BoxError>,
         S::Future: Send + 'static,
     {
-        let transport = BoxCloneSyncService::new(service.map_err(Into::into));
+        let transport = BoxCloneSyncService::new(service.map_err(|error| Status::from_error(error.into())));
         Self {
             transport,
             settings: Arc::new(settings),
@@ -142,7 +142,7 @@ impl Connection {
         {
             return;
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     /// Where calls are recorded.
@@ -163,13 +163,28 @@ impl Connection {
         A: Message + Name + Default + Send + Sync + 'static,
     {
         call_log::request(method, &request);
-        let answer = self
-            .measured(method, request, options, async |grpc, request, path| {
-                grpc.unary(request, path, ProstCodec::default()).await
-            })
-            .await;
+        let start = Instant::now();
+        let answer = self.send(method, request, options).await;
+        if let Some(metrics) = &self.settings.metrics {
+            let code = answer.as_ref().map_or_else(Status::code, |_| Code::Ok);
+            metrics.record(method, code_name(code), start.elapsed(), options.migrated);
+        }
         call_log::response(answer.as_ref(), self.settings.max_log_length);
         answer
+    }
+
+    async fn send<Q, A>(&self, method: &'static str, request: Q, options: CallOptions) -> Result<A, Status>
+    where
+        Q: Message + Send + Sync + 'static,
+        A: Message + Default + Send + Sync + 'static,
+    {
+        let request = with_deadline(request, options.deadline)?;
+        let mut grpc = self.grpc();
+        let call = async {
+            grpc.ready().await?;
+            grpc.unary(request, PathAndQuery::from_static(method), ProstCodec::default()).await
+        };
+        bounded(options.deadline, call).await
     }
 
     /// One call with a stream of answers. The deadline bounds the whole stream at the driver, and its opening here.
@@ -184,70 +199,44 @@ impl Connection {
         A: Message + Name + Default + Send + Sync + 'static,
     {
         call_log::request(method, &request);
-        let opened = self
-            .bounded(method, request, options, async |grpc, request, path| {
-                grpc.server_streaming(request, path, ProstCodec::default()).await
-            })
-            .await;
+        let request = with_deadline(request, options.deadline)?;
+        let mut grpc = self.grpc();
+        let call = async {
+            grpc.ready().await?;
+            grpc.server_streaming(request, PathAndQuery::from_static(method), ProstCodec::default()).await
+        };
+        let opened = bounded(options.deadline, call).await;
         call_log::stream_opened(opened.as_ref().map(|_| ()));
         opened
     }
 
-    async fn measured<Q, A>(
-        &self,
-        method: &'static str,
-        request: Q,
-        options: CallOptions,
-        call: impl AsyncFnOnce(&mut Grpc<Transport>, tonic::Request<Q>, PathAndQuery) -> CallResult<A>,
-    ) -> Result<A, Status> {
-        let start = Instant::now();
-        let answer = self.bounded(method, request, options, call).await;
-        if let Some(metrics) = &self.settings.metrics {
-            let code = answer.as_ref().map_or_else(Status::code, |_| Code::Ok);
-            metrics.record(method, code_name(code), start.elapsed(), options.migrated);
-        }
-        answer
-    }
-
-    /// Makes the call under its deadline. The driver is told the deadline, and the call ends here when it has
-    /// passed, whatever the driver does.
-    async fn bounded<Q, A>(
-        &self,
-        method: &'static str,
-        request: Q,
-        options: CallOptions,
-        call: impl AsyncFnOnce(&mut Grpc<Transport>, tonic::Request<Q>, PathAndQuery) -> CallResult<A>,
-    ) -> Result<A, Status> {
-        let mut request = tonic::Request::new(request);
-        let path = PathAndQuery::from_static(method);
-        let mut grpc = Grpc::with_origin(self.transport.clone(), self.origin.clone())
-            .max_decoding_message_size(self.settings.max_receive_bytes);
-        let answer = match options.deadline {
-            None => ready_then(&mut grpc, request, path, call).await,
-            Some(deadline) => {
-                let left = deadline.saturating_duration_since(Instant::now());
-                if left.is_zero() {
-                    return Err(deadline_exceeded());
-                }
-                request.set_timeout(left);
-                let call = ready_then(&mut grpc, request, path, call);
-                tokio::time::timeout_at(deadline, call).await.unwrap_or_else(|_| Err(deadline_exceeded()))
-            }
-        };
-        answer
-            .map(tonic::Response::into_inner)
-            .map_err(|status| status::as_go_reports(status, options.deadline))
+    fn grpc(&self) -> Grpc<Transport> {
+        Grpc::with_origin(self.transport.clone(), self.origin.clone())
+            .max_decoding_message_size(self.settings.max_receive_bytes)
     }
 }
 
-type CallResult<A> = Result<tonic::Response<A>, Status>;
+/// A request that tells the driver its deadline. With a deadline in the past nothing is sent at all.
+fn with_deadline<Q>(request: Q, deadline: Option<Instant>) -> Result<tonic::Request<Q>, Status> {
+    let mut request = tonic::Request::new(request);
+    if let Some(deadline) = deadline {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(deadline_exceeded());
+        }
+        request.set_timeout(left);
+    }
+    Ok(request)
+}
 
-async fn ready_then<Q, A>(
-    grpc: &mut Grpc<Transport>,
-    request: tonic::Request<Q>,
-    path: PathAndQuery,
-    call: impl AsyncFnOnce(&mut Grpc<Transport>, tonic::Request<Q>, PathAndQuery) -> CallResult<A>,
-) -> CallResult<A> {
-    grpc.ready().await.map_err(Status::from_error)?;
-    call(grpc, request, path).await
+/// Ends the call when its deadline has passed, whatever the driver does.
+async fn bounded<A>(
+    deadline: Option<Instant>,
+    call: impl Future<Output = Result<tonic::Response<A>, Status>>,
+) -> Result<A, Status> {
+    let answer = match deadline {
+        None => call.await,
+        Some(at) => tokio::time::timeout_at(at, call).await.unwrap_or_else(|_| Err(deadline_exceeded())),
+    };
+    answer.map(tonic::Response::into_inner).map_err(|status| status::as_go_reports(status, deadline))
 }

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
 use prometheus::{HistogramOpts, HistogramVec, Registry};
 
 mod process;
@@ -113,6 +115,16 @@ impl RpcMetricsBuilder {
 
     /// Creates the family and registers it.
     pub fn register(self, registry: &Registry) -> Result<RpcMetrics, MetricsError> {
+        let family = Family::new(self.histogram()?);
+        registry.register(Box::new(family.clone()))?;
+        if self.process_start {
+            process::register_start_time(registry, self.stability.prefix());
+        }
+        let driver = Arc::new(RwLock::new(UNKNOWN_DRIVER.into()));
+        Ok(RpcMetrics { family, driver, values: BTreeMap::new(), options: Arc::new(self) })
+    }
+
+    fn histogram(&self) -> Result<Histogram, MetricsError> {
         let help = "Container Storage Interface operation duration with gRPC error code status total";
         let opts = HistogramOpts::new("operations_seconds", format!("{}{help}", self.stability.prefix()))
             .subsystem(self.subsystem.clone())
@@ -123,26 +135,53 @@ impl RpcMetricsBuilder {
             names.push("migrated");
         }
         names.extend(self.variable.iter().map(String::as_str));
-        let histogram = HistogramVec::new(opts, &names)?;
-        registry.register(Box::new(histogram.clone()))?;
-        if self.process_start {
-            process::register_start_time(registry, self.stability.prefix());
-        }
-        Ok(RpcMetrics {
-            histogram,
-            registry: registry.clone(),
-            driver: Arc::new(RwLock::new(UNKNOWN_DRIVER.into())),
-            values: BTreeMap::new(),
-            options: Arc::new(self),
-        })
+        Ok(Histogram { vector: HistogramVec::new(opts, &names)?, migrated: self.migrated })
+    }
+}
+
+#[derive(Clone)]
+struct Histogram {
+    vector: HistogramVec,
+    migrated: bool,
+}
+
+/// What is registered: a histogram that can be exchanged, because a registry never takes a name again with other
+/// labels.
+#[derive(Clone)]
+struct Family {
+    current: Arc<RwLock<Histogram>>,
+    /// What the registry was told at registration.
+    registered: HistogramVec,
+}
+
+impl Family {
+    fn new(histogram: Histogram) -> Self {
+        Self { registered: histogram.vector.clone(), current: Arc::new(RwLock::new(histogram)) }
+    }
+
+    fn get(&self) -> Histogram {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, histogram: Histogram) {
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = histogram;
+    }
+}
+
+impl Collector for Family {
+    fn desc(&self) -> Vec<&Desc> {
+        self.registered.desc()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        self.get().vector.collect()
     }
 }
 
 /// The histogram of calls. Clones record into the same family.
 #[derive(Clone)]
 pub struct RpcMetrics {
-    histogram: HistogramVec,
-    registry: Registry,
+    family: Family,
     driver: Arc<RwLock<Arc<str>>>,
     values: BTreeMap<String, String>,
     options: Arc<RpcMetricsBuilder>,
@@ -178,18 +217,12 @@ impl RpcMetrics {
         self.driver.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The same family with the label `migrated`, in place of this one, which is no longer exported.
-    ///
-    /// A family has one set of labels, and whether the driver is a migrated one is known only after it was asked
-    /// for its name.
-    pub fn into_migrated(self) -> Result<Self, MetricsError> {
-        self.registry.unregister(Box::new(self.histogram.clone()))?;
-        let name = self.driver_name();
-        let options = RpcMetricsBuilder { migrated: true, process_start: false, ..(*self.options).clone() };
-        let mut metrics = options.register(&self.registry)?;
-        metrics.set_driver_name(&name);
-        metrics.values = self.values;
-        Ok(metrics)
+    /// Adds the label `migrated` to the family, in every clone. Samples that were recorded without it are dropped, as
+    /// upstream does: whether the driver is a migrated one is known only after it was asked for its name.
+    pub fn set_migrated(&self) -> Result<(), MetricsError> {
+        let options = RpcMetricsBuilder { migrated: true, ..(*self.options).clone() };
+        self.family.set(options.histogram()?);
+        Ok(())
     }
 
     /// A handle that records with these values of the declared labels, on top of those given before.
@@ -217,12 +250,13 @@ impl RpcMetrics {
     pub fn record(&self, method: &str, code: &str, duration: Duration, migrated: Option<bool>) {
         let driver = self.driver_name();
         let mut labels = vec![&*driver, method, code];
-        if self.options.migrated {
+        let histogram = self.family.get();
+        if histogram.migrated {
             labels.push(if migrated == Some(true) { "true" } else { "false" });
         }
         let values = self.options.variable.iter();
         labels.extend(values.map(|name| self.values.get(name).map_or("", String::as_str)));
-        self.histogram.with_label_values(&labels).observe(duration.as_secs_f64());
+        histogram.vector.with_label_values(&labels).observe(duration.as_secs_f64());
     }
 }
 

@@ -67,3 +67,43 @@ impl<M: Message + Name> fmt::Debug for Stripped<'_, M> {
         fmt::Display::fmt(self, formatter)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::csi_shapes::MESSAGES;
+
+    /// csi-proto sheet, section 2.2: what is known to be secret in CSI 1.12 and 1.13.
+    const SECRETS: &str = "ControllerExpandVolumeRequest(3) ControllerGetVolumeHealthRequest(2) \
+        ControllerListVolumeHealthRequest(3) ControllerModifyVolumeRequest(2) ControllerPublishVolumeRequest(5) \
+        ControllerUnpublishVolumeRequest(3) CreateSnapshotRequest(3) CreateVolumeGroupSnapshotRequest(3) \
+        CreateVolumeRequest(5) DeleteSnapshotRequest(2) DeleteVolumeGroupSnapshotRequest(3) DeleteVolumeRequest(2) \
+        GetMetadataAllocatedRequest(4) GetMetadataDeltaRequest(5) GetSnapshotRequest(2) \
+        GetVolumeGroupSnapshotRequest(3) ListSnapshotsRequest(5) NodeExpandVolumeRequest(6) \
+        NodeGetStorageHealthRequest(1) NodePublishVolumeRequest(7) NodeStageVolumeRequest(5) \
+        ValidateVolumeCapabilitiesRequest(5)";
+
+    #[test]
+    fn the_secrets_are_those_of_the_sheet() {
+        let found: Vec<_> = MESSAGES
+            .iter()
+            .flat_map(|message| {
+                message.fields.iter().filter(|field| field.secret).map(|field| (message.name, field))
+            })
+            .inspect(|(_, field)| assert_eq!(field.name, "secrets"))
+            .map(|(message, field)| format!("{}({})", message.trim_start_matches("csi.v1."), field.number))
+            .collect();
+        assert_eq!(found.join(" "), SECRETS);
+    }
+
+    #[test]
+    fn tables_can_be_searched() {
+        assert!(MESSAGES.windows(2).all(|pair| pair[0].name < pair[1].name));
+        for message in MESSAGES {
+            assert!(
+                message.fields.windows(2).all(|pair| pair[0].number < pair[1].number),
+                "{}",
+                message.name
+            );
+        }
+    }
+}

@@ -23,7 +23,7 @@ use tower::util::BoxCloneSyncService;
 
 use super::address::{Address, AddressError};
 use super::dial::{ATTEMPT, Established, attempt};
-use super::{BoxError, Connection, ConnectionSettings, DEFAULT_MAX_RECEIVE_BYTES, status};
+use super::{Connection, ConnectionSettings, DEFAULT_MAX_RECEIVE_BYTES, status};
 use crate::metrics::RpcMetrics;
 use crate::verbose;
 
@@ -239,10 +239,10 @@ struct SocketTransport {
 
 impl Service<Request<Body>> for SocketTransport {
     type Response = Response<Body>;
-    type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, BoxError>> + Send>>;
+    type Error = Status;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Status>> + Send>>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Status>> {
         Poll::Ready(Ok(()))
     }
 

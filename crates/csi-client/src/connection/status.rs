@@ -29,15 +29,19 @@ fn too_large(message: &str) -> String {
 
 /// A failed exchange over a socket.
 pub(super) fn of_transport(error: hyper::Error) -> Status {
-    let h2 = error.source().and_then(|source| source.downcast_ref::<h2::Error>());
-    match h2 {
-        // The driver refused this one call; tonic maps the reason as gRPC prescribes.
-        Some(reset) if reset.is_reset() => Status::from_error(Box::new(error)),
-        Some(lost) if lost.is_io() || lost.is_go_away() => {
-            Status::unavailable("error reading from server: EOF")
-        }
-        _ => Status::unavailable(format!("connection error: desc = \"{error}\"")),
+    let source = error.source();
+    let h2 = source.and_then(|source| source.downcast_ref::<h2::Error>());
+    // The driver refused this one call; tonic maps the reason as gRPC prescribes.
+    if h2.is_some_and(h2::Error::is_reset) {
+        return Status::from_error(Box::new(error));
     }
+    let io = source.and_then(|source| source.downcast_ref::<std::io::Error>());
+    let ended = h2.is_some_and(|error| error.is_io() || error.is_go_away());
+    if ended || io.is_some() {
+        return Status::unavailable("error reading from server: EOF");
+    }
+    let reason = source.map(|source| format!(": {source}")).unwrap_or_default();
+    Status::unavailable(format!("connection error: desc = \"{error}{reason}\""))
 }
 
 #[cfg(test)]

@@ -89,7 +89,7 @@ fn add(fields: &mut BTreeMap<String, Json>, field: &FieldShape, raw: Raw<'_>) ->
         return Ok(());
     }
     if !field.repeated {
-        fields.insert(key, read_value(field, &field.kind, raw)?);
+        fields.insert(key, read_value(field, &field.kind, &raw)?);
         return Ok(());
     }
     let Json::List(list) = fields.entry(key).or_insert_with(|| Json::List(Vec::new())) else {
@@ -99,11 +99,11 @@ fn add(fields: &mut BTreeMap<String, Json>, field: &FieldShape, raw: Raw<'_>) ->
         (Some(wire_type), Raw::Block(mut packed)) => {
             while packed.has_remaining() {
                 if let Some(raw) = read_raw(wire_type, &mut packed)? {
-                    list.push(read_value(field, &field.kind, raw)?);
+                    list.push(read_value(field, &field.kind, &raw)?);
                 }
             }
         }
-        (_, raw) => list.push(read_value(field, &field.kind, raw)?),
+        (_, raw) => list.push(read_value(field, &field.kind, &raw)?),
     }
     Ok(())
 }
@@ -128,8 +128,8 @@ fn read_entry(
     while entry.has_remaining() {
         let (number, wire_type) = decode_key(&mut entry)?;
         match (number, read_raw(wire_type, &mut entry)?) {
-            (1, Some(raw)) => key = read_value(field, key_kind, raw)?,
-            (2, Some(raw)) => value = read_value(field, value_kind, raw)?,
+            (1, Some(raw)) => key = read_value(field, key_kind, &raw)?,
+            (2, Some(raw)) => value = read_value(field, value_kind, &raw)?,
             _ => {}
         }
     }
@@ -155,40 +155,40 @@ fn enum_value(shape: &super::shape::EnumShape, number: i32) -> Json {
     shape.name(number).map_or_else(|| Json::Number(number.to_string()), |name| Json::Text(name.to_owned()))
 }
 
-fn number(value: impl ToString) -> Json {
+fn number(value: impl ToString + Copy) -> Json {
     Json::Number(value.to_string())
 }
 
 // The truncations are those of the encoding: a varint holds the sign-extended 64-bit form of every narrower type.
 #[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)]
-fn read_value(field: &FieldShape, kind: &Kind, raw: Raw<'_>) -> Result<Json, WireError> {
+fn read_value(field: &FieldShape, kind: &Kind, raw: &Raw<'_>) -> Result<Json, WireError> {
     Ok(match (kind, raw) {
-        (Kind::Bool, Raw::Varint(value)) => Json::Bool(value != 0),
-        (Kind::Int32, Raw::Varint(value)) => number(value as i32),
-        (Kind::Int64, Raw::Varint(value)) => number(value as i64),
-        (Kind::Uint32, Raw::Varint(value)) => number(value as u32),
-        (Kind::Uint64, Raw::Varint(value)) => number(value),
-        (Kind::Sint32 | Kind::Sint64, Raw::Varint(value)) => {
+        (Kind::Bool, &Raw::Varint(value)) => Json::Bool(value != 0),
+        (Kind::Int32, &Raw::Varint(value)) => number(value as i32),
+        (Kind::Int64, &Raw::Varint(value)) => number(value as i64),
+        (Kind::Uint32, &Raw::Varint(value)) => number(value as u32),
+        (Kind::Uint64, &Raw::Varint(value)) => number(value),
+        (Kind::Sint32 | Kind::Sint64, &Raw::Varint(value)) => {
             number((value >> 1) as i64 ^ -((value & 1) as i64))
         }
-        (Kind::Enum(shape), Raw::Varint(value)) => enum_value(shape, value as i32),
-        (Kind::Fixed32, Raw::Four(bytes)) => number(u32::from_le_bytes(bytes)),
-        (Kind::Sfixed32, Raw::Four(bytes)) => number(i32::from_le_bytes(bytes)),
-        (Kind::Fixed64, Raw::Eight(bytes)) => number(u64::from_le_bytes(bytes)),
-        (Kind::Sfixed64, Raw::Eight(bytes)) => number(i64::from_le_bytes(bytes)),
-        (Kind::Float, Raw::Four(bytes)) => {
+        (Kind::Enum(shape), &Raw::Varint(value)) => enum_value(shape, value as i32),
+        (Kind::Fixed32, &Raw::Four(bytes)) => number(u32::from_le_bytes(bytes)),
+        (Kind::Sfixed32, &Raw::Four(bytes)) => number(i32::from_le_bytes(bytes)),
+        (Kind::Fixed64, &Raw::Eight(bytes)) => number(u64::from_le_bytes(bytes)),
+        (Kind::Sfixed64, &Raw::Eight(bytes)) => number(i64::from_le_bytes(bytes)),
+        (Kind::Float, &Raw::Four(bytes)) => {
             let value = f32::from_le_bytes(bytes);
             Json::float(value).ok_or(WireError::Float(value.into()))?
         }
-        (Kind::Double, Raw::Eight(bytes)) => {
+        (Kind::Double, &Raw::Eight(bytes)) => {
             let value = f64::from_le_bytes(bytes);
             Json::float(value).ok_or(WireError::Float(value))?
         }
-        (Kind::String, Raw::Block(bytes)) => Json::Text(String::from_utf8_lossy(bytes).into_owned()),
-        (Kind::Bytes, Raw::Block(bytes)) => {
+        (Kind::String, &Raw::Block(bytes)) => Json::Text(String::from_utf8_lossy(bytes).into_owned()),
+        (Kind::Bytes, &Raw::Block(bytes)) => {
             Json::Text(base64::engine::general_purpose::STANDARD.encode(bytes))
         }
-        (Kind::Message(shape), Raw::Block(bytes)) => read_message(shape, bytes)?,
+        (Kind::Message(shape), &Raw::Block(bytes)) => read_message(shape, bytes)?,
         _ => return Err(WireError::WireType(field.name)),
     })
 }

@@ -1,7 +1,7 @@
 //! The committed generated code matches `proto/`.
 
 #[path = "../../codegen/codegen.rs"]
-mod codegen;
+pub(crate) mod codegen;
 
 #[test]
 fn committed_code_is_fresh() {
