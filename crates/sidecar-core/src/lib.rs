@@ -22,7 +22,11 @@ pub mod random;
 pub mod shutdown;
 
 // Kubernetes data: the API client, projections, caches, queues.
+pub mod api;
 pub mod objects;
+pub mod queue;
+pub mod reconciler;
+pub mod slow_set;
 
 // Leadership and events.
 pub mod election;
