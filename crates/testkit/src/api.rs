@@ -11,6 +11,7 @@ mod discovery;
 pub mod doc;
 mod failure;
 mod handler;
+mod listen;
 mod patch;
 mod rbac;
 mod read;
@@ -32,10 +33,12 @@ pub use audit::Call;
 pub use clock::Clock;
 pub use failure::{Cause, Failure};
 pub use handler::Body;
+pub use listen::Served;
 pub use patch::PatchType;
 pub use rbac::{ADMIN, Rule};
 pub use resources::{RESOURCES, Resource, StatusSubresource};
 pub use service::ApiService;
+pub use store::Delta;
 pub use write::DeleteOptions;
 
 use store::{Signal, Store};
@@ -139,6 +142,11 @@ impl ApiServer {
     /// Tells the version whenever something is written.
     pub fn versions(&self) -> tokio::sync::watch::Receiver<u64> {
         self.with_store(|store| store.versions())
+    }
+
+    /// Everything that is written from now on, in order.
+    pub fn deltas(&self) -> tokio::sync::mpsc::UnboundedReceiver<Delta> {
+        self.with_store(Store::subscribe)
     }
 
     // ---- what the server serves and to whom ----

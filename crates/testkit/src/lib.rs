@@ -7,3 +7,7 @@
 
 pub mod api;
 pub mod conformance;
+pub mod driver;
+pub mod kcm;
+pub mod manifests;
+mod net;

@@ -40,6 +40,17 @@ pub(crate) struct Change {
     pub(crate) previous: Option<Arc<Object>>,
 }
 
+/// A change as those outside the server see it.
+#[derive(Debug, Clone)]
+pub struct Delta {
+    /// Kind of the object.
+    pub kind: &'static str,
+    /// Whether the object is gone.
+    pub deleted: bool,
+    /// The object as it is now, or was last.
+    pub object: Value,
+}
+
 /// What a watch channel carries.
 #[derive(Debug, Clone)]
 pub(crate) enum Signal {
@@ -65,7 +76,7 @@ pub(crate) struct Store {
     clock: Clock,
     ids: fastrand::Rng,
     versions: watch::Sender<u64>,
-    subscribers: Vec<mpsc::UnboundedSender<Change>>,
+    subscribers: Vec<mpsc::UnboundedSender<Delta>>,
 }
 
 impl Store {
@@ -169,8 +180,15 @@ impl Store {
     fn publish(&mut self, change: Change) {
         let table = self.tables.entry(change.resource.id()).or_default();
         table.watchers.retain(|watcher| watcher.send(Signal::Change(change.clone())).is_ok());
-        table.log.push_back(change.clone());
-        self.subscribers.retain(|subscriber| subscriber.send(change.clone()).is_ok());
+        self.subscribers.retain(|subscriber| {
+            let delta = Delta {
+                kind: change.resource.kind,
+                deleted: change.kind == ChangeKind::Deleted,
+                object: change.object.value.clone(),
+            };
+            subscriber.send(delta).is_ok()
+        });
+        table.log.push_back(change);
         self.versions.send_replace(self.version);
     }
 
@@ -182,7 +200,7 @@ impl Store {
     }
 
     /// Everything that happens to any kind from now on.
-    pub(crate) fn subscribe(&mut self) -> mpsc::UnboundedReceiver<Change> {
+    pub(crate) fn subscribe(&mut self) -> mpsc::UnboundedReceiver<Delta> {
         let (sender, receiver) = mpsc::unbounded_channel();
         self.subscribers.push(sender);
         receiver
