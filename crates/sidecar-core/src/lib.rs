@@ -23,6 +23,7 @@ pub mod shutdown;
 
 // Kubernetes data: the API client, projections, caches, queues.
 pub mod api;
+pub mod cache;
 pub mod objects;
 pub mod queue;
 pub mod reconciler;

@@ -28,6 +28,7 @@ pub use class::{AttributesClass, BindingMode, Class, ReclaimPolicy, TopologyRequ
 pub use interest::{Drivers, Interest, Sections};
 pub use interned::Interned;
 pub use kind::{Kind, NoIndex, Projected, Resource};
+pub(crate) use meta::WireMeta;
 pub use meta::{Finalizers, Meta, ObjectKey, Uid};
 pub use node::{CsiNode, CsiNodeDriver, Node};
 pub use pod::{Pod, PodIndex};

@@ -256,7 +256,7 @@ pub(crate) struct WireMeta<'a> {
 
 impl<'a> WireMeta<'a> {
     /// The owned metadata. `shared_name` says that other kinds refer to the object by name, so that sharing pays.
-    pub(super) fn keep(&self, shared_name: bool) -> Meta {
+    pub(crate) fn keep(&self, shared_name: bool) -> Meta {
         let name = self.name.as_str();
         Meta {
             namespace: self.namespace.non_empty().map(Interned::new),

@@ -1,0 +1,209 @@
+//! The stores of a process and the watches that feed them.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
+
+use super::decode::Json;
+use super::reflector::Reflector;
+use super::store::Store;
+use crate::objects::{Attachment, AttributesClass, Claim, Class, CsiNode, Interest, Kind, Node, Pod, Volume};
+use crate::random::Random;
+
+/// The stores of a process. Clones share them; when the last clone goes, the watches end.
+#[derive(Clone, Debug)]
+pub struct Caches {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    claims: Entry<Claim>,
+    volumes: Entry<Volume>,
+    attachments: Entry<Attachment>,
+    classes: Entry<Class>,
+    nodes: Entry<Node>,
+    csi_nodes: Entry<CsiNode>,
+    pods: Entry<Pod>,
+    attributes_classes: Entry<AttributesClass>,
+    random: Random,
+    watches: Mutex<Watches>,
+}
+
+#[derive(Debug, Default)]
+struct Watches {
+    /// Kinds that somebody wants, by their plural names.
+    wanted: BTreeSet<&'static str>,
+    running: Vec<(&'static str, AbortHandle)>,
+}
+
+/// One kind's store, and the bell that makes its watch read everything again.
+#[derive(Debug)]
+pub struct Entry<T: Kind> {
+    store: Store<T>,
+    widened: Arc<Notify>,
+}
+
+impl<T: Kind> Default for Entry<T> {
+    fn default() -> Self {
+        Self { store: Store::default(), widened: Arc::default() }
+    }
+}
+
+/// The kinds that are cached.
+pub trait Cached: Kind {
+    /// The entry of this kind.
+    fn entry(caches: &Caches) -> &Entry<Self>;
+}
+
+macro_rules! cached {
+    ($($kind:ty => $field:ident),+ $(,)?) => {
+        $(impl Cached for $kind {
+            fn entry(caches: &Caches) -> &Entry<Self> {
+                &caches.shared.$field
+            }
+        })+
+    };
+}
+
+cached! {
+    Claim => claims,
+    Volume => volumes,
+    Attachment => attachments,
+    Class => classes,
+    Node => nodes,
+    CsiNode => csi_nodes,
+    Pod => pods,
+    AttributesClass => attributes_classes,
+}
+
+impl Caches {
+    /// Empty stores that nobody wants yet. `random` spreads the watches' time-outs and back-offs.
+    pub fn new(random: Random) -> Self {
+        let shared = Shared {
+            claims: Entry::default(),
+            volumes: Entry::default(),
+            attachments: Entry::default(),
+            classes: Entry::default(),
+            nodes: Entry::default(),
+            csi_nodes: Entry::default(),
+            pods: Entry::default(),
+            attributes_classes: Entry::default(),
+            random,
+            watches: Mutex::default(),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Declares an interest in a kind and returns its store, which fills after [`Caches::start`]. A watch that runs already and
+    /// brought too little starts over.
+    pub fn want<T: Cached>(&self, interest: Interest) -> Store<T> {
+        let entry = T::entry(self);
+        let widened = entry.store.widen(interest);
+        let mut watches = self.shared.watches.lock().unwrap_or_else(PoisonError::into_inner);
+        watches.wanted.insert(T::RESOURCE.plural);
+        if widened && watches.is_running(T::RESOURCE.plural) {
+            entry.widened.notify_one();
+        }
+        entry.store.clone()
+    }
+
+    /// The store of a kind, wanted or not.
+    pub fn store<T: Cached>(&self) -> Store<T> {
+        T::entry(self).store.clone()
+    }
+
+    /// Starts the watches of all kinds that are wanted and not watched yet. Must be called inside a tokio runtime.
+    pub fn start(&self, client: &kube::Client) {
+        // In the order in which a provisioner needs them: what it looks up before what it acts on.
+        self.start_kind::<Class>(client);
+        self.start_kind::<AttributesClass>(client);
+        self.start_kind::<CsiNode>(client);
+        self.start_kind::<Node>(client);
+        self.start_kind::<Volume>(client);
+        self.start_kind::<Attachment>(client);
+        self.start_kind::<Pod>(client);
+        self.start_kind::<Claim>(client);
+    }
+
+    /// Completes when every wanted kind has been listed once.
+    pub async fn synced(&self) {
+        self.synced_kind::<Class>().await;
+        self.synced_kind::<AttributesClass>().await;
+        self.synced_kind::<CsiNode>().await;
+        self.synced_kind::<Node>().await;
+        self.synced_kind::<Volume>().await;
+        self.synced_kind::<Attachment>().await;
+        self.synced_kind::<Pod>().await;
+        self.synced_kind::<Claim>().await;
+    }
+
+    /// What keeps watches from getting through at the moment, in words for a person; empty if all is well.
+    pub fn obstacles(&self) -> Vec<String> {
+        [
+            self.store::<Class>().obstacle(),
+            self.store::<AttributesClass>().obstacle(),
+            self.store::<CsiNode>().obstacle(),
+            self.store::<Node>().obstacle(),
+            self.store::<Volume>().obstacle(),
+            self.store::<Attachment>().obstacle(),
+            self.store::<Pod>().obstacle(),
+            self.store::<Claim>().obstacle(),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+
+    /// Ends the watches. The stores keep what they have.
+    pub fn stop(&self) {
+        self.shared.stop();
+    }
+
+    fn start_kind<T: Cached>(&self, client: &kube::Client) {
+        let kind = T::RESOURCE.plural;
+        let mut watches = self.shared.watches.lock().unwrap_or_else(PoisonError::into_inner);
+        if !watches.wanted.contains(kind) || watches.is_running(kind) {
+            return;
+        }
+        let entry = T::entry(self);
+        let reflector = Reflector {
+            store: entry.store.clone(),
+            client: client.clone(),
+            decoder: Arc::new(Json),
+            random: self.shared.random.fork(),
+            widened: entry.widened.clone(),
+        };
+        let task = tokio::spawn(reflector.run());
+        watches.running.push((kind, task.abort_handle()));
+    }
+
+    async fn synced_kind<T: Cached>(&self) {
+        let kind = T::RESOURCE.plural;
+        let wanted = self.shared.watches.lock().unwrap_or_else(PoisonError::into_inner).wanted.contains(kind);
+        if wanted {
+            T::entry(self).store.synced().await;
+        }
+    }
+}
+
+impl Watches {
+    fn is_running(&self, kind: &str) -> bool {
+        self.running.iter().any(|(running, _)| *running == kind)
+    }
+}
+
+impl Shared {
+    fn stop(&self) {
+        let mut watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
+        watches.running.drain(..).for_each(|(_, task)| task.abort());
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
