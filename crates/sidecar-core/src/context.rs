@@ -4,14 +4,17 @@
 //! or the simulation builds one with [`Context::builder`], with seeded randomness, simulated time and in-memory
 //! transports.
 
+mod api;
 mod driver;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+pub use api::ApiAccess;
 pub use driver::DriverConnector;
 
+use crate::cache::Caches;
 use crate::clock::Clock;
 use crate::http::Diagnostics;
 use crate::metrics::Metrics;
@@ -33,8 +36,12 @@ pub struct Context {
     pub shutdown: Shutdown,
     /// Where last words go.
     pub termination_log: TerminationLog,
+    /// The way to the API server.
+    pub api: ApiAccess,
     /// Makes connections to the driver.
     pub driver: DriverConnector,
+    /// What the watches have shown, each kind once per process.
+    pub caches: Caches,
     /// What Prometheus may scrape.
     pub metrics: Metrics,
     /// The diagnostics server.
@@ -68,7 +75,9 @@ pub struct Builder {
     hostname: Option<String>,
     shutdown: Shutdown,
     termination_log: TerminationLog,
+    api: ApiAccess,
     driver: DriverConnector,
+    caches: Option<Caches>,
     metrics: Metrics,
     http: Diagnostics,
 }
@@ -116,6 +125,20 @@ impl Builder {
         self
     }
 
+    /// The way to the API server; the flags decide if not given.
+    #[must_use]
+    pub fn api(mut self, api: ApiAccess) -> Self {
+        self.api = api;
+        self
+    }
+
+    /// Caches shared with other parts of the process; own ones if not given.
+    #[must_use]
+    pub fn caches(mut self, caches: Caches) -> Self {
+        self.caches = Some(caches);
+        self
+    }
+
     /// Makes connections to the driver; dials if not given.
     #[must_use]
     pub fn driver(mut self, driver: DriverConnector) -> Self {
@@ -139,9 +162,12 @@ impl Builder {
 
     /// The finished context.
     pub fn build(self) -> Context {
+        let random = self.random.unwrap_or_else(|| Random::seeded(0));
         Context {
             clock: self.clock.unwrap_or_else(Clock::system),
-            random: self.random.unwrap_or_else(|| Random::seeded(0)),
+            caches: self.caches.unwrap_or_else(|| Caches::new(random.fork())),
+            random,
+            api: self.api,
             variables: self.variables,
             hostname: self.hostname.unwrap_or_else(|| "localhost".to_owned()).into(),
             shutdown: self.shutdown,
