@@ -34,20 +34,21 @@ pub(crate) fn crate_directory() -> &'static Path {
 pub(crate) fn generate() -> Outcome<Vec<Generated>> {
     let protos = crate_directory().join("../../proto");
     let mut files = messages(&protos, &["csi.proto", "pluginregistration.proto"])?;
-    let csi = pool(&protos, "csi.proto")?;
-    files.push(generated("src/gen/csi.shapes.rs", shapes::render(&csi, "csi.v1", "crate")));
-    files.push(generated("src/gen/csi.calls.rs", calls::render(&csi)?));
+    let all = pool(&protos, &["csi.proto", "pluginregistration.proto"])?;
+    let shapes = shapes::render(&all, &["csi.v1", "pluginregistration"], "crate");
+    files.push(generated("src/gen/shapes.rs", shapes));
+    files.push(generated("src/gen/csi.calls.rs", calls::render(&all, "csi.v1")?));
     let tests = crate_directory().join("tests/scenarios");
-    let secrets = pool(&tests, "secrets.proto")?;
-    let shapes = shapes::render(&secrets, "secrets.test", "csi_client");
+    let secrets = pool(&tests, &["secrets.proto"])?;
+    let shapes = shapes::render(&secrets, &["secrets.test"], "csi_client");
     files.push(generated("tests/scenarios/secrets_shapes.rs", shapes));
     Ok(files)
 }
 
-/// Compiles one definition into a descriptor pool that keeps the custom options.
-pub(crate) fn pool(directory: &Path, file: &str) -> Outcome<DescriptorPool> {
+/// Compiles definitions into a descriptor pool that keeps the custom options.
+pub(crate) fn pool(directory: &Path, files: &[&str]) -> Outcome<DescriptorPool> {
     let mut compiler = protox::Compiler::new([directory])?;
-    compiler.include_imports(true).open_file(file)?;
+    compiler.include_imports(true).open_files(files)?;
     Ok(DescriptorPool::decode(compiler.encode_file_descriptor_set().as_slice())?)
 }
 

@@ -10,7 +10,6 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{HistogramOpts, HistogramVec, Registry};
 
-mod process;
 pub mod server;
 
 /// Upper bounds in seconds.
@@ -65,7 +64,6 @@ pub struct RpcMetricsBuilder {
     subsystem: String,
     stability: Stability,
     migrated: bool,
-    process_start: bool,
     variable: Vec<String>,
     constant: BTreeMap<String, String>,
 }
@@ -92,13 +90,6 @@ impl RpcMetricsBuilder {
         self
     }
 
-    /// Whether `process_start_time_seconds` is registered as well. It is by default.
-    #[must_use]
-    pub fn process_start_time(mut self, wanted: bool) -> Self {
-        self.process_start = wanted;
-        self
-    }
-
     /// Declares labels whose values come later, see [`RpcMetrics::with_label_values`].
     #[must_use]
     pub fn label_names<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
@@ -117,9 +108,6 @@ impl RpcMetricsBuilder {
     pub fn register(self, registry: &Registry) -> Result<RpcMetrics, MetricsError> {
         let family = Family::new(self.histogram()?);
         registry.register(Box::new(family.clone()))?;
-        if self.process_start {
-            process::register_start_time(registry, self.stability.prefix());
-        }
         let driver = Arc::new(RwLock::new(UNKNOWN_DRIVER.into()));
         Ok(RpcMetrics { family, driver, values: BTreeMap::new(), options: Arc::new(self) })
     }
@@ -200,7 +188,6 @@ impl RpcMetrics {
             subsystem: SUBSYSTEM_SIDECAR.to_owned(),
             stability: Stability::Alpha,
             migrated: false,
-            process_start: true,
             variable: Vec::new(),
             constant: BTreeMap::new(),
         }

@@ -19,17 +19,17 @@ use shape::MessageShape;
 pub const STRIPPED: &str = "***stripped***";
 
 #[allow(unreachable_pub, clippy::pedantic, reason = "generated")]
-mod csi_shapes {
-    include!("gen/csi.shapes.rs");
+mod shapes {
+    include!("gen/shapes.rs");
 }
 
 /// The message as JSON with its secrets stripped.
 ///
-/// Types other than those of CSI have no table and print as `{}`, since nothing is known of their secrets.
+/// Types other than those of `proto/` have no table and print as `{}`, since nothing is known of their secrets.
 #[must_use]
 pub fn to_json<M: Message + Name>(message: &M) -> String {
     let name = M::full_name();
-    match shape::find(csi_shapes::MESSAGES, &name) {
+    match shape::find(shapes::MESSAGES, &name) {
         Some(shape) => bytes_to_json(shape, &message.encode_to_vec()),
         None => "{}".to_owned(),
     }
@@ -70,7 +70,7 @@ impl<M: Message + Name> fmt::Debug for Stripped<'_, M> {
 
 #[cfg(test)]
 mod tests {
-    use super::csi_shapes::MESSAGES;
+    use super::shapes::MESSAGES;
 
     /// csi-proto sheet, section 2.2: what is known to be secret in CSI 1.12 and 1.13.
     const SECRETS: &str = "ControllerExpandVolumeRequest(3) ControllerGetVolumeHealthRequest(2) \

@@ -65,7 +65,7 @@ where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let (heard, first_bytes) = oneshot::channel();
-    let io = TokioIo::new(FirstBytes { stream, heard: Some(heard) });
+    let io = TokioIo::new(FirstBytes { stream, seen: Vec::new(), heard: Some(heard) });
     let (sender, connection) = Builder::new(TokioExecutor::new())
         .max_header_list_size(MAX_HEADER_BYTES)
         .handshake(io)
@@ -74,7 +74,11 @@ where
     let mut connection: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(connection);
     tokio::select! {
         biased;
-        heard = first_bytes => heard.map_err(|_| "error reading server preface: EOF".to_owned())?,
+        heard = first_bytes => match heard {
+            Ok(true) => {}
+            Ok(false) => return Err("error reading server preface: this is not an HTTP/2 server".to_owned()),
+            Err(_) => return Err("error reading server preface: EOF".to_owned()),
+        },
         ended = &mut connection => {
             let reason = ended.err().map_or_else(|| "EOF".to_owned(), |error| error.to_string());
             return Err(format!("error reading server preface: {reason}"));
@@ -83,11 +87,33 @@ where
     Ok(Established { sender, connection })
 }
 
-/// Reports the first bytes that arrive: a server opens with its settings, so they prove that it is serving and not
-/// only listening.
+/// Reports the first bytes that arrive: a server opens with a settings frame, so that proves that it is serving and
+/// not only listening, and that it speaks HTTP/2.
 struct FirstBytes<S> {
     stream: S,
-    heard: Option<oneshot::Sender<()>>,
+    seen: Vec<u8>,
+    heard: Option<oneshot::Sender<bool>>,
+}
+
+/// Where the type of a frame stands in its header.
+const FRAME_TYPE: usize = 3;
+/// The type of a settings frame.
+const SETTINGS: u8 = 4;
+
+impl<S> FirstBytes<S> {
+    fn look_at(&mut self, arrived: &[u8]) {
+        if self.heard.is_none() {
+            return;
+        }
+        self.seen.extend_from_slice(arrived.get(..arrived.len().min(FRAME_TYPE + 1)).unwrap_or_default());
+        if let Some(frame_type) = self.seen.get(FRAME_TYPE)
+            && let Some(heard) = self.heard.take()
+        {
+            // Nobody listens when the attempt has been given up.
+            let _ = heard.send(*frame_type == SETTINGS);
+            self.seen = Vec::new();
+        }
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for FirstBytes<S> {
@@ -98,12 +124,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for FirstBytes<S> {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let outcome = Pin::new(&mut self.stream).poll_read(context, buffer);
-        if buffer.filled().len() > before
-            && let Some(heard) = self.heard.take()
-        {
-            // Nobody listens when the attempt has been given up.
-            let _ = heard.send(());
-        }
+        self.look_at(buffer.filled().get(before..).unwrap_or_default());
         outcome
     }
 }

@@ -98,6 +98,27 @@ pub enum ConnectError {
     },
 }
 
+impl ConnectError {
+    /// What a person can do about it; the error itself has the words that upstream prints.
+    #[must_use]
+    pub fn advice(&self) -> String {
+        match self {
+            Self::Address(_) | Self::LossPolicy => {
+                "give the absolute path of the CSI driver's socket in --csi-address, for example \
+                 /run/csi/socket"
+                    .to_owned()
+            }
+            Self::Deadline { address, last } => {
+                let last = last.as_deref().unwrap_or("no attempt was completed");
+                format!(
+                    "no CSI driver answers at {address} ({last}): check that its container runs and that \
+                     --csi-address names its socket"
+                )
+            }
+        }
+    }
+}
+
 /// Dials the driver at `address`, waiting for it to appear.
 ///
 /// Must be called inside a tokio runtime: a task watches the connection afterwards.

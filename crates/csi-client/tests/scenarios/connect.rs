@@ -10,6 +10,7 @@ use csi_client::connection::{Address, ConnectError};
 use csi_client::csi::{GetPluginInfoRequest, GetPluginInfoResponse};
 use csi_client::{CallOptions, ConnectOptions, LossPolicy, connect};
 use tempfile::TempDir;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::time::Instant;
 
@@ -107,6 +108,11 @@ async fn connect_no_server_timeout_5_s() {
     let error = connect(path.to_str().unwrap(), waiting(5)).await.unwrap_err();
     assert_eq!(start.elapsed().as_secs(), 5);
     assert_eq!(error.to_string(), "context deadline exceeded");
+    assert!(
+        error.advice().contains("no such file or directory): check that its container runs"),
+        "{}",
+        error.advice()
+    );
     let ConnectError::Deadline { address, last } = error else { panic!("{error}") };
     assert_eq!(address.to_string(), format!("unix://{}", path.display()));
     assert_eq!(last.unwrap(), format!("dial unix {}: connect: no such file or directory", path.display()));
@@ -147,6 +153,25 @@ async fn connect_gives_up_on_a_server_that_never_serves() {
     let error = connect(path.to_str().unwrap(), waiting(5)).await.unwrap_err();
     let ConnectError::Deadline { last, .. } = error else { panic!("{error}") };
     assert_eq!(last.unwrap(), "error reading server preface: context deadline exceeded");
+}
+
+#[tokio::test(start_paused = true)]
+async fn connect_gives_up_on_a_server_that_does_not_speak_http_2() {
+    let (_directory, path) = socket();
+    let (lines, _guard) = Lines::record();
+    let listener = UnixListener::bind(&path).unwrap();
+    tokio::spawn(async move {
+        let mut open = Vec::new();
+        while let Ok((mut stream, _)) = listener.accept().await {
+            stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+            open.push(stream);
+        }
+    });
+    let options = ConnectOptions { on_loss: LossPolicy::Exit, ..waiting(5) };
+    let error = connect(path.to_str().unwrap(), options).await.unwrap_err();
+    let ConnectError::Deadline { last, .. } = error else { panic!("{error}") };
+    assert_eq!(last.unwrap(), "error reading server preface: this is not an HTTP/2 server");
+    assert_eq!(lines.count("Lost connection"), 0);
 }
 
 #[tokio::test]

@@ -23,7 +23,7 @@ fn has(registry: &Registry, line: &str) {
 }
 
 fn builder() -> RpcMetricsBuilder {
-    RpcMetrics::builder().process_start_time(false)
+    RpcMetrics::builder()
 }
 
 async fn call(metrics: &RpcMetrics, options: CallOptions, driver: Driver) -> Result<(), Status> {
@@ -203,15 +203,4 @@ async fn metrics_own_deadline_is_deadline_exceeded() {
         "csi_sidecar_operations_seconds_sum{driver_name=\"unknown-driver\",\
          grpc_status_code=\"DeadlineExceeded\",method_name=\"/csi.v1.Identity/GetPluginInfo\"} 10",
     );
-}
-
-#[test]
-fn metrics_registry_gathered() {
-    let registry = Registry::new();
-    RpcMetrics::new(&registry).unwrap();
-    let text = text(&registry);
-    let line = text.lines().find(|line| line.starts_with("process_start_time_seconds ")).unwrap();
-    let seconds: f64 = line.split(' ').nth(1).unwrap().parse().unwrap();
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
-    assert!(seconds <= now + 1.0 && seconds > now - 86_400.0, "{seconds} against {now}");
 }

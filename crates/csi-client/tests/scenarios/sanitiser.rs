@@ -21,7 +21,7 @@ mod secrets {
 }
 
 fn pool() -> DescriptorPool {
-    codegen::pool(&codegen::crate_directory().join("tests/scenarios"), "secrets.proto").unwrap()
+    codegen::pool(&codegen::crate_directory().join("tests/scenarios"), &["secrets.proto"]).unwrap()
 }
 
 fn message(pool: &DescriptorPool, name: &str, fields: Vec<(&str, Value)>) -> DynamicMessage {
@@ -232,6 +232,13 @@ fn sanitiser_debug_print_of_wrapper() {
     for text in [format!("{wrapper}"), format!("{wrapper:?}"), format!("{wrapper:#?}")] {
         assert_eq!(text, CREATE_VOLUME);
     }
+}
+
+#[test]
+fn sanitiser_knows_the_registration_messages() {
+    let status =
+        csi_client::registration::RegistrationStatus { plugin_registered: true, error: String::new() };
+    assert_eq!(to_json(&status), r#"{"plugin_registered":true}"#);
 }
 
 #[test]

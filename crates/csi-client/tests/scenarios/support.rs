@@ -1,11 +1,12 @@
 //! A driver made of a closure, served in process or on a socket, and a recorder of log lines.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fmt;
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
 use std::task::{Context, Poll};
 
 use bytes::{BufMut as _, Bytes, BytesMut};
@@ -161,16 +162,37 @@ pub(crate) async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + '
     let _ = server.serve_connection(TokioIo::new(stream), service).await;
 }
 
-/// Log lines as `LEVEL message key=value …`, in the order of the fields.
+/// Log lines as `LEVEL message key=value …`, in the order of the fields' names.
 #[derive(Clone, Default)]
 pub(crate) struct Lines(Arc<Mutex<Vec<String>>>);
 
+thread_local! {
+    static RECORDING: RefCell<Option<Lines>> = const { RefCell::new(None) };
+}
+
+/// Ends the recording.
+pub(crate) struct Recording;
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        RECORDING.set(None);
+    }
+}
+
 impl Lines {
     /// Records what this thread logs until the guard is dropped.
-    pub(crate) fn record() -> (Self, tracing::subscriber::DefaultGuard) {
+    ///
+    /// There is one subscriber for the process: with one per thread, tracing may remember for all threads that
+    /// nobody on another thread wanted an event.
+    pub(crate) fn record() -> (Self, Recording) {
+        static INSTALL: Once = Once::new();
+        INSTALL.call_once(|| {
+            let subscriber = tracing_subscriber::registry().with(Recorder);
+            tracing::subscriber::set_global_default(subscriber).unwrap();
+        });
         let lines = Self::default();
-        let subscriber = tracing_subscriber::registry().with(lines.clone());
-        (lines, tracing::subscriber::set_default(subscriber))
+        RECORDING.set(Some(lines.clone()));
+        (lines, Recording)
     }
 
     pub(crate) fn all(&self) -> Vec<String> {
@@ -182,7 +204,9 @@ impl Lines {
     }
 }
 
-impl<S: tracing::Subscriber> Layer<S> for Lines {
+struct Recorder;
+
+impl<S: tracing::Subscriber> Layer<S> for Recorder {
     fn on_event(&self, event: &tracing::Event<'_>, _: tracing_subscriber::layer::Context<'_, S>) {
         if !event.metadata().target().starts_with("csi_client") {
             return;
@@ -194,7 +218,11 @@ impl<S: tracing::Subscriber> Layer<S> for Lines {
         for (key, value) in fields.0 {
             line = format!("{line} {key}={value}");
         }
-        self.0.lock().unwrap().push(line);
+        RECORDING.with_borrow(|lines| {
+            if let Some(lines) = lines {
+                lines.0.lock().unwrap().push(line);
+            }
+        });
     }
 }
 

@@ -111,6 +111,10 @@ pub static MESSAGES: &[&MessageShape] = &[
     &GOOGLE_PROTOBUF_BOOL_VALUE,
     &GOOGLE_PROTOBUF_INT64_VALUE,
     &GOOGLE_PROTOBUF_TIMESTAMP,
+    &PLUGINREGISTRATION_INFO_REQUEST,
+    &PLUGINREGISTRATION_PLUGIN_INFO,
+    &PLUGINREGISTRATION_REGISTRATION_STATUS,
+    &PLUGINREGISTRATION_REGISTRATION_STATUS_RESPONSE,
 ];
 
 static CSI_V1_BLOCK_METADATA: MessageShape = MessageShape {
@@ -983,6 +987,36 @@ static GOOGLE_PROTOBUF_TIMESTAMP: MessageShape = MessageShape {
     fields: &[
         FieldShape { number: 1, name: "seconds", kind: Kind::Int64, repeated: false, secret: false },
         FieldShape { number: 2, name: "nanos", kind: Kind::Int32, repeated: false, secret: false },
+    ],
+};
+
+static PLUGINREGISTRATION_INFO_REQUEST: MessageShape = MessageShape {
+    name: "pluginregistration.InfoRequest",
+    fields: &[
+    ],
+};
+
+static PLUGINREGISTRATION_PLUGIN_INFO: MessageShape = MessageShape {
+    name: "pluginregistration.PluginInfo",
+    fields: &[
+        FieldShape { number: 1, name: "type", kind: Kind::String, repeated: false, secret: false },
+        FieldShape { number: 2, name: "name", kind: Kind::String, repeated: false, secret: false },
+        FieldShape { number: 3, name: "endpoint", kind: Kind::String, repeated: false, secret: false },
+        FieldShape { number: 4, name: "supported_versions", kind: Kind::String, repeated: true, secret: false },
+    ],
+};
+
+static PLUGINREGISTRATION_REGISTRATION_STATUS: MessageShape = MessageShape {
+    name: "pluginregistration.RegistrationStatus",
+    fields: &[
+        FieldShape { number: 1, name: "plugin_registered", kind: Kind::Bool, repeated: false, secret: false },
+        FieldShape { number: 2, name: "error", kind: Kind::String, repeated: false, secret: false },
+    ],
+};
+
+static PLUGINREGISTRATION_REGISTRATION_STATUS_RESPONSE: MessageShape = MessageShape {
+    name: "pluginregistration.RegistrationStatusResponse",
+    fields: &[
     ],
 };
 
