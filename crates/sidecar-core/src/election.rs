@@ -13,7 +13,6 @@
 mod config;
 mod elector;
 mod lock;
-mod metrics;
 pub mod names;
 mod observed;
 mod record;
@@ -23,5 +22,4 @@ mod tests;
 
 pub use config::{DEFAULT_TIMING, ElectionConfig, InvalidElection, Timing};
 pub use elector::{Elector, Outcome};
-pub use metrics::ElectionMetrics;
 pub use observed::{Health, Unhealthy};

@@ -11,11 +11,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::config::{ElectionConfig, InvalidElection, JITTER_FACTOR};
 use super::lock::{Lock, LockError};
-use super::metrics::ElectionMetrics;
 use super::observed::Health;
 use super::record::Record;
 use crate::clock::Clock;
 use crate::events::{EventKind, Recorder};
+use crate::metrics::LeaderMetrics;
 use crate::random::Random;
 use crate::shutdown::Shutdown;
 
@@ -43,7 +43,7 @@ pub struct Elector {
     clock: Clock,
     random: Random,
     events: Option<Recorder>,
-    metrics: Option<ElectionMetrics>,
+    metrics: Option<LeaderMetrics>,
     health: Health,
     leader: watch::Sender<Arc<str>>,
     /// When the last successful write of our own record was *sent*.
@@ -89,7 +89,7 @@ impl Elector {
 
     /// Keeps the metrics up to date, from now on.
     #[must_use]
-    pub fn with_metrics(mut self, metrics: ElectionMetrics) -> Self {
+    pub fn with_metrics(mut self, metrics: LeaderMetrics) -> Self {
         metrics.set_leading(&self.config.lease_name(), false);
         self.metrics = Some(metrics);
         self

@@ -62,12 +62,12 @@ impl Lock {
 
     /// Reads the record; `None` if there is no Lease.
     pub(super) async fn get(&mut self, timeout: Duration) -> Result<Option<Record>, LockError> {
-        let found = within(timeout, self.api.get_opt(&self.name)).await?;
-        let record = found.as_ref().map(|lease| Record::read(lease.spec.as_ref()));
-        if found.is_some() {
-            self.current = found;
+        match within(timeout, self.api.get(&self.name)).await {
+            Ok(lease) => Ok(Some(self.remember(lease))),
+            // By its code: kube's own `is_not_found` wants the reason too, which a proxy may leave out.
+            Err(LockError::Api(kube::Error::Api(status))) if status.code == 404 => Ok(None),
+            Err(error) => Err(error),
         }
-        Ok(record)
     }
 
     /// Makes the Lease.

@@ -87,7 +87,7 @@ async fn write(api: &Api<Event>, event: &Correlated) -> Try {
     let call = async {
         if event.count > 1 {
             match api.patch(&event.report.name, &PatchParams::default(), &count_patch(event)).await {
-                Err(kube::Error::Api(status)) if status.is_not_found() => {}
+                Err(kube::Error::Api(status)) if status.code == 404 => {}
                 answer => return answer,
             }
         }
