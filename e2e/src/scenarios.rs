@@ -16,6 +16,7 @@ use crate::deploy;
 use crate::progress::say;
 use crate::spec::{Extent, Spec};
 
+mod conformance;
 mod control_plane;
 mod driver;
 mod node;
@@ -73,6 +74,7 @@ impl Tally {
 /// Runs the scenarios whose names contain `filter`.
 pub(crate) async fn run(cluster: &Cluster, filter: &str) -> Result<ExitCode> {
     let mut tally = Tally::default();
+    conformance::run(cluster, filter, &mut tally).await?;
     let mut all: Vec<Scenario> =
         control_plane::all().into_iter().chain(node::all()).chain(driver::all()).collect();
     all.retain(|scenario| scenario.name.contains(filter) && scenario.needs <= cluster.spec.extent);
