@@ -49,6 +49,11 @@ fn command() -> Command {
                 .about("Run the scenarios on the real control plane and node")
                 .arg(Arg::new("filter").default_value("").help("Only scenarios whose name contains this")),
         )
+        .subcommand(
+            Command::new("images")
+                .about("Write the image archives of our binaries into a folder")
+                .arg(Arg::new("folder").default_value("target/images").value_parser(value_parser!(PathBuf))),
+        )
         .subcommand(Command::new("build").about("Only find or build what a lab is made of"))
         .subcommand(Command::new("clean").about("Remove what killed labs left behind"))
         .subcommand(hidden("init"))
@@ -79,6 +84,11 @@ pub(crate) fn run() -> Result<ExitCode> {
             let repository = places::repository()?;
             programs::provide(&repository)?;
             outside::binaries(&repository)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(("images", arguments)) => {
+            let folder = arguments.get_one::<PathBuf>("folder").cloned().unwrap_or_default();
+            outside::images(&folder)?;
             Ok(ExitCode::SUCCESS)
         }
         Some(("clean", _)) => {

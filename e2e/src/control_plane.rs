@@ -1,4 +1,4 @@
-//! etcd, API server, controller manager and scheduler, with the flags that `docs/lab.md` explains.
+//! etcd, API server, controller manager and scheduler, see `e2e/README.md` for the reasons.
 
 use std::fs;
 

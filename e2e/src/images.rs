@@ -86,9 +86,7 @@ pub(crate) fn write_all(folder: &Path, binaries: &[(String, PathBuf)]) -> Result
         fs::read(&busybox_file).with_context(|| format!("cannot read {}", busybox_file.display()))?;
     let mut archives = vec![write(folder, PAUSE, &busybox_image(&busybox, &["/bin/sleep", "2147483647"])?)?];
     archives.push(write(folder, BUSYBOX, &busybox_image(&busybox, &["/bin/sh"])?)?);
-    for (name, file) in binaries {
-        archives.push(write_binary(folder, &format!("docker.io/csi-sidecars/{name}:dev"), name, file)?);
-    }
+    archives.extend(write_ours(folder, binaries)?);
     if let Some(dir) = places::variable("BASELINE_BIN_DIR") {
         for &name in OURS {
             let file = dir.join(name);
@@ -98,6 +96,14 @@ pub(crate) fn write_all(folder: &Path, binaries: &[(String, PathBuf)]) -> Result
         }
     }
     Ok(archives)
+}
+
+/// Writes the archives of our own images.
+pub(crate) fn write_ours(folder: &Path, binaries: &[(String, PathBuf)]) -> Result<Vec<Archive>> {
+    let write = |(name, file): &(String, PathBuf)| {
+        write_binary(folder, &format!("docker.io/csi-sidecars/{name}:dev"), name, file)
+    };
+    binaries.iter().map(write).collect()
 }
 
 /// What an image holds and starts.
@@ -157,7 +163,8 @@ fn architecture() -> &'static str {
     }
 }
 
-fn sha256(bytes: &[u8]) -> String {
+/// The SHA-256 of `bytes` in hexadecimal digits.
+pub(crate) fn sha256(bytes: &[u8]) -> String {
     let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
     hex(digest.as_ref())
 }

@@ -1,4 +1,4 @@
-//! containerd, kubelet and kube-proxy on the lab's one node, with the settings that `docs/lab.md` explains.
+//! containerd, kubelet and kube-proxy on the lab's one node, see `e2e/README.md` for the reasons.
 
 use std::fs;
 use std::path::{Path, PathBuf};

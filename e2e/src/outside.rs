@@ -81,6 +81,15 @@ pub(crate) fn binaries(repository: &Path) -> Result<Vec<(String, PathBuf)>> {
     }
 }
 
+/// Writes the archives of our images into `folder` and says where each is.
+pub(crate) fn images(folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    for image in images::write_ours(folder, &binaries(&places::repository()?)?)? {
+        say(&format!("{} is {}", image.name, image.file.display()));
+    }
+    Ok(())
+}
+
 fn write_images(dir: &Path, extent: Extent, binaries: &[(String, PathBuf)]) -> Result<Vec<Archive>> {
     if extent == Extent::ControlPlane {
         return Ok(Vec::new());

@@ -11,8 +11,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::places;
 use crate::progress::{Step, say};
+use crate::{images, places};
 
 mod version;
 
@@ -27,6 +27,8 @@ struct Module {
     tags: &'static str,
     /// Kubernetes reports v0.0.0 unless told its version at link time.
     stamped: bool,
+    /// Our own source, which changes without its requirements changing: part of the key of the cache.
+    own_source: Option<&'static str>,
     /// Program name, Go package, how a found one is asked for its version and must compare.
     programs: &'static [(&'static str, &'static str, Fit)],
 }
@@ -37,6 +39,7 @@ const MODULES: &[Module] = &[
         requires: "go.etcd.io/etcd/server/v3",
         tags: "",
         stamped: false,
+        own_source: None,
         programs: &[("etcd", "go.etcd.io/etcd/server/v3", Fit::AtLeast)],
     },
     Module {
@@ -44,6 +47,7 @@ const MODULES: &[Module] = &[
         requires: "k8s.io/kubernetes",
         tags: "",
         stamped: true,
+        own_source: None,
         programs: &[
             ("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver", Fit::AtLeast),
             // None of these may be newer than the API server, so only the same minor version fits.
@@ -59,6 +63,7 @@ const MODULES: &[Module] = &[
         requires: "github.com/containerd/containerd/v2",
         tags: "no_btrfs,no_zfs,no_devmapper",
         stamped: false,
+        own_source: None,
         programs: &[
             // containerd, its shim and ctr must match each other: never mixed from several places.
             ("containerd", "github.com/containerd/containerd/v2/cmd/containerd", Fit::OnlyOurs),
@@ -75,7 +80,16 @@ const MODULES: &[Module] = &[
         requires: "github.com/kubernetes-csi/csi-test/v5",
         tags: "",
         stamped: false,
+        own_source: None,
         programs: &[("csi-sanity", "github.com/kubernetes-csi/csi-test/v5/cmd/csi-sanity", Fit::OnlyOurs)],
+    },
+    Module {
+        folder: "elector",
+        requires: "k8s.io/client-go",
+        tags: "",
+        stamped: false,
+        own_source: Some("main.go"),
+        programs: &[("elector", ".", Fit::OnlyOurs)],
     },
 ];
 
@@ -105,7 +119,12 @@ fn provide_module(repository: &Path, module: &Module, programs: &mut Programs) -
             None => to_build.push((*name, *package)),
         }
     }
-    let cached = places::cache()?.join(format!("{}-{wanted}", module.folder));
+    let mut folder = format!("{}-{wanted}", module.folder);
+    if let Some(file) = module.own_source {
+        folder.push('-');
+        folder.extend(images::sha256(&fs::read(source.join(file))?).chars().take(12));
+    }
+    let cached = places::cache()?.join(folder);
     let missing = |to_build: &[(&'static str, &'static str)]| -> Vec<(&'static str, &'static str)> {
         to_build.iter().copied().filter(|(name, _)| !places::is_executable(&cached.join(name))).collect()
     };
@@ -125,7 +144,7 @@ fn provide_module(repository: &Path, module: &Module, programs: &mut Programs) -
 /// Holds the build lock of one cache folder until dropped.
 fn lock(cached: &Path) -> Result<File> {
     fs::create_dir_all(cached).with_context(|| format!("cannot create {}", cached.display()))?;
-    let path = cached.with_extension("lock");
+    let path = PathBuf::from(format!("{}.lock", cached.display()));
     let file = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
     if file.try_lock().is_err() {
         let step = Step::start(format!("waiting for another build of {}", cached.display()));

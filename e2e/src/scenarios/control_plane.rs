@@ -12,6 +12,8 @@ use super::{Scenario, scenario};
 use crate::spec::Extent;
 use crate::{audit, cluster, control_plane};
 
+mod lease;
+
 const LIMIT: Duration = Duration::from_secs(30);
 
 pub(super) fn all() -> Vec<Scenario> {
@@ -22,6 +24,9 @@ pub(super) fn all() -> Vec<Scenario> {
         }),
         scenario("the_real_controller_manager_hands_a_claim_to_its_provisioner", needs, |cluster| {
             Box::pin(claim_is_handed_over(cluster))
+        }),
+        scenario("a_lease_goes_back_and_forth_between_our_elector_and_client_go", needs, |cluster| {
+            Box::pin(lease::back_and_forth(cluster))
         }),
     ]
 }
