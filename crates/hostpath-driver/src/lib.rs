@@ -1,1 +1,93 @@
-//! Placeholder.
+//! The hostpath CSI driver: volumes as directories and loop-device images of one node.
+//!
+//! The reference driver of this project, for demonstrations and tests, on top of `csi-driver-kit`. The way of a call:
+//! the kit validates it and keeps others off the volume; a service file ([`controller`], [`node`] ...) hands it to
+//! a method of [`hostpath::Hostpath`]; that asks [`policy`] what to do, works on [`data`] and records it in the
+//! [`store`]. [`reconcile`] clears up after an earlier process at start.
+
+pub mod config;
+mod controller;
+mod data;
+pub mod error;
+pub mod flags;
+mod group;
+mod health;
+pub mod hostpath;
+mod identity;
+mod node;
+mod plugin;
+pub mod policy;
+mod reconcile;
+pub mod state;
+pub mod steps;
+pub mod store;
+
+use std::io::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use csi_driver_kit::server::{Listener, ServeError};
+use sidecar_core::context::Context;
+use sidecar_core::entry::prologue;
+use sidecar_core::exit::Exit;
+use sidecar_core::flags::Parsed;
+use sidecar_core::shutdown::{Reason, Shutdown};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::hostpath::Hostpath;
+use crate::steps::Steps;
+
+pub use plugin::Plugin;
+
+/// What the stop needs besides running calls; taken from the grace period so that a full one still ends in order.
+const MARGIN: Duration = Duration::from_secs(1);
+
+/// The whole life of the driver: settings, state directory, socket, calls, end.
+pub async fn run(parsed: Parsed, context: Context) -> Result<(), Exit> {
+    prologue(&parsed, &context)?;
+    if parsed.bool("ephemeral") {
+        eprintln!("The --ephemeral flag is deprecated: it is only for Kubernetes 1.15 and older.");
+    }
+    let (config, endpoint) = flags::read(&parsed).map_err(not_initialized)?;
+    tracing::info!(name = config.driver_name, version = config.version, "Driver");
+    let driver = Hostpath::open(config, context.random.clone(), Steps::default()).map_err(not_initialized)?;
+    let service = Plugin::service(Arc::new(driver));
+    let listener = Listener::bind(&endpoint).await.map_err(not_listening)?;
+    tracing::info!(address = %endpoint, "Listening for connections");
+    stop_on_other_signals(&context.shutdown)?;
+    let grace = context.shutdown.grace().saturating_sub(MARGIN);
+    let finished =
+        listener.serve(service, context.shutdown.requested(), grace).await.map_err(not_listening)?;
+    if !finished {
+        tracing::warn!("Calls were still running at the end of the grace period; the next start clears up");
+    }
+    Ok(())
+}
+
+/// Upstream's words, on stdout as there.
+fn not_initialized(error: impl std::fmt::Display) -> Exit {
+    let text = format!("Failed to initialize driver: {error}");
+    let _closed_stdout = writeln!(std::io::stdout(), "{text}");
+    Exit::failure(1, text.clone()).silent().terminating_with(text)
+}
+
+fn not_listening(error: ServeError) -> Exit {
+    Exit::fatal(255, "Failed to listen").because(error)
+}
+
+/// SIGHUP and SIGQUIT stop this driver as well, unlike the sidecars.
+fn stop_on_other_signals(shutdown: &Shutdown) -> Result<(), Exit> {
+    let listen =
+        |kind| signal(kind).map_err(|error| Exit::failure(1, "Failed to listen for signals").because(error));
+    let (mut hangup, mut quit) = (listen(SignalKind::hangup())?, listen(SignalKind::quit())?);
+    let shutdown = shutdown.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            biased;
+            _ = hangup.recv() => {}
+            _ = quit.recv() => {}
+        }
+        shutdown.request(Reason::Terminate);
+    });
+    Ok(())
+}

@@ -1,0 +1,165 @@
+//! The volumes' directories and images.
+//!
+//! A volume is made in `.creating` and gets its place by a rename; it is removed by a rename into `.deleting`. So
+//! whatever has a volume's name in the state directory is whole, and whatever a crash leaves in the two side
+//! directories can be told apart by asking the state. Nothing else is ever removed: with a lost state file all data is still there.
+
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use csi_driver_kit::durable::{exists, rename, sync_directory};
+use csi_driver_kit::loop_device;
+use csi_driver_kit::mounts::MountTable;
+use csi_driver_kit::os_error::{Context as _, OsError};
+use csi_driver_kit::remove_tree::remove_tree;
+use csi_driver_kit::space::{Space, create_allocated};
+use rustix::io::Errno;
+
+use crate::state::{AccessType, Volume};
+
+const CREATING: &str = ".creating";
+const DELETING: &str = ".deleting";
+
+/// Any user of a pod may write, as the umask allows.
+const VOLUME_MODE: u32 = 0o777;
+const IMAGE_MODE: u32 = 0o600;
+
+/// The state directory, as far as volumes are concerned.
+#[derive(Debug)]
+pub(crate) struct Data {
+    root: PathBuf,
+    creating: PathBuf,
+    deleting: PathBuf,
+}
+
+impl Data {
+    pub(crate) fn open(root: &Path) -> Result<Self, OsError> {
+        let data =
+            Self { root: root.to_path_buf(), creating: root.join(CREATING), deleting: root.join(DELETING) };
+        for side in [&data.creating, &data.deleting] {
+            std::fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(side)
+                .context("create directory", side)?;
+        }
+        sync_directory(root)?;
+        Ok(data)
+    }
+
+    /// Where a volume's data is when it is whole.
+    pub(crate) fn path(&self, id: &str) -> PathBuf {
+        self.root.join(id)
+    }
+
+    /// Makes a volume's data in `.creating`, forced to the disk.
+    pub(crate) fn make(&self, id: &str, access_type: AccessType, image_size: u64) -> Result<(), OsError> {
+        let path = self.creating.join(id);
+        match access_type {
+            AccessType::Mount => {
+                std::fs::DirBuilder::new()
+                    .mode(VOLUME_MODE)
+                    .create(&path)
+                    .context("create directory", &path)?;
+            }
+            AccessType::Block => create_allocated(&path, image_size, IMAGE_MODE)?,
+        }
+        sync_directory(&self.creating)
+    }
+
+    /// Gives finished data its place.
+    pub(crate) fn reveal(&self, id: &str) -> Result<(), OsError> {
+        rename(&self.creating.join(id), &self.path(id))
+    }
+
+    /// Takes data that nobody knows of yet back into `.creating`. Without effect if it is not in its place.
+    pub(crate) fn conceal(&self, id: &str) -> Result<(), OsError> {
+        if exists(&self.path(id))? { rename(&self.path(id), &self.creating.join(id)) } else { Ok(()) }
+    }
+
+    /// Removes what is in `.creating`.
+    pub(crate) fn discard(&self, id: &str) -> Result<(), OsError> {
+        remove_tree(&self.creating, id)
+    }
+
+    /// Takes a volume's data away in one step. Missing data is fine: there is nothing to lose.
+    pub(crate) fn condemn(&self, id: &str) -> Result<(), OsError> {
+        if exists(&self.path(id))? { rename(&self.path(id), &self.deleting.join(id)) } else { Ok(()) }
+    }
+
+    /// Puts condemned data back.
+    pub(crate) fn pardon(&self, id: &str) -> Result<(), OsError> {
+        let condemned = self.deleting.join(id);
+        if exists(&condemned)? { rename(&condemned, &self.path(id)) } else { Ok(()) }
+    }
+
+    /// Removes condemned data, also what an earlier attempt left of it.
+    pub(crate) fn erase(&self, id: &str) -> Result<(), OsError> {
+        let parts = format!("{id}.");
+        for name in names(&self.deleting)? {
+            if name == id || name.starts_with(&parts) {
+                remove_tree(&self.deleting, &name)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings a volume's data to its place after a crash or a failed step. `false`: there is none anywhere.
+    pub(crate) fn restore(&self, id: &str) -> Result<bool, OsError> {
+        if exists(&self.path(id))? {
+            return Ok(true);
+        }
+        if exists(&self.creating.join(id))? {
+            return self.reveal(id).map(|()| true);
+        }
+        if exists(&self.deleting.join(id))? {
+            return self.pardon(id).map(|()| true);
+        }
+        Ok(false)
+    }
+
+    /// Empties both side directories. Only at start-up, after every volume has been [restored](Self::restore).
+    pub(crate) fn clean(&self) -> Result<usize, OsError> {
+        let mut removed = 0;
+        for side in [&self.creating, &self.deleting] {
+            for name in names(side)? {
+                remove_tree(side, &name)?;
+                removed += 1;
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Refuses when something is mounted inside the volume: removing the volume would leave it without a place.
+    pub(crate) fn check_nothing_inside(&self, id: &str, mounts: &MountTable) -> Result<(), OsError> {
+        match mounts.below(&self.path(id)).next() {
+            Some(mount) => {
+                Err(OsError::new("remove volume: still mounted inside it:", &mount.point, Errno::BUSY))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Unbinds every loop device of an image.
+    pub(crate) fn detach_loops(&self, volume: &Volume) -> Result<(), OsError> {
+        if volume.access_type == AccessType::Mount {
+            return Ok(());
+        }
+        loop_device::find(&self.path(&volume.id))?.into_iter().try_for_each(loop_device::detach)
+    }
+
+    /// Numbers of the filesystem that the volumes are on.
+    pub(crate) fn space(&self) -> Result<Space, OsError> {
+        Space::of(&self.root)
+    }
+}
+
+/// Names in a side directory. A name that is not text is not ours.
+fn names(directory: &Path) -> Result<Vec<String>, OsError> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(directory).context("list", directory)? {
+        names.extend(entry.context("list", directory)?.file_name().into_string());
+    }
+    names.sort_unstable();
+    Ok(names)
+}

@@ -1,0 +1,41 @@
+//! The driver as a set of gRPC services.
+
+use std::sync::Arc;
+
+use csi_driver_kit::driver::Answer;
+use csi_driver_kit::service::{Service, Settings};
+use tokio::sync::oneshot;
+use tonic::Status;
+
+use crate::error::Error;
+use crate::hostpath::Hostpath;
+
+/// Carries the calls of the four services to the driver.
+#[derive(Debug)]
+pub struct Plugin {
+    pub(crate) driver: Arc<Hostpath>,
+}
+
+impl Plugin {
+    /// The services of `driver`, with validation, exclusivity and logging in front.
+    pub fn service(driver: Arc<Hostpath>) -> Service<Self> {
+        let settings = Settings { exclusivity: driver.exclusivity(), ..Settings::default() };
+        Service::new(Arc::new(Self { driver }), settings)
+    }
+
+    /// Runs a call on a thread of its own: the driver's methods are system calls on files, and removing a large
+    /// volume must not keep the others waiting for a place in a pool.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&Hostpath) -> Result<T, Error> + Send + 'static,
+    ) -> Answer<T> {
+        let driver = self.driver.clone();
+        let (sender, receiver) = oneshot::channel();
+        let started = std::thread::Builder::new().name("call".into()).spawn(move || {
+            let _nobody_waits = sender.send(call(&driver));
+        });
+        started.map_err(|error| Status::resource_exhausted(format!("start a thread: {error}")))?;
+        let result = receiver.await.map_err(|_| Status::internal("the driver failed in this call"))?;
+        Ok(result?)
+    }
+}
