@@ -100,9 +100,8 @@ async fn long_error_messages_of_a_driver_arrive_whole() {
 #[tokio::test]
 async fn malformed_status_details_do_no_harm() {
     let mut status = Status::aborted("busy");
-    let details = tonic::metadata::MetadataValue::try_from("%%%").unwrap();
-    status.metadata_mut().insert("x-note", details);
-    let driver = Driver::failing(Status::with_details(Code::Aborted, "busy", vec![1, 2, 3].into()));
+    status.metadata_mut().insert("x-raw-details", "%%%".parse().unwrap());
+    let driver = Driver::failing(status);
     let (_directory, _served, [socket, _]) = both(driver, 1 << 20).await;
     let status = socket.probe(csi::ProbeRequest {}, CallOptions::default()).await.unwrap_err();
     assert_eq!((status.code(), status.message(), status.details()), (Code::Aborted, "busy", &[][..]));

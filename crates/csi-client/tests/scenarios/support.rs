@@ -102,10 +102,19 @@ where
             let call = Call { path, authority, headers: head.headers, message };
             Ok(match answer(call).await {
                 Ok(message) => success(&message),
-                Err(status) => status.into_http(),
+                Err(status) => failure(status),
             })
         })
     }
+}
+
+/// A failure; the metadata `x-raw-details` becomes the status details as it is.
+fn failure(status: Status) -> Response<Body> {
+    let mut response = status.into_http::<Body>();
+    if let Some(details) = response.headers_mut().remove("x-raw-details") {
+        response.headers_mut().insert("grpc-status-details-bin", details);
+    }
+    response
 }
 
 fn success(message: &[u8]) -> Response<Body> {
