@@ -156,3 +156,44 @@ fn quote(text: &str) -> String {
     quoted.push('"');
     quoted
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A table printed by Go itself.
+    const UPSTREAM: &str = include_str!("../tests/data/go_durations.tsv");
+
+    #[test]
+    fn grammar_and_text_are_gos() {
+        let mut rows = 0;
+        for row in UPSTREAM.lines().skip(1) {
+            let columns: Vec<&str> = row.split('\t').collect();
+            let [text, nanos, printed] = columns[..] else { panic!("bad row {row:?}") };
+            match parse(text) {
+                Ok(duration) => {
+                    assert_eq!(duration.as_nanos().to_string(), nanos, "nanoseconds of {text:?}");
+                    assert_eq!(format(duration), printed, "text of {text:?}");
+                }
+                Err(error) => assert_eq!(error.to_string(), nanos, "error for {text:?}"),
+            }
+            rows += 1;
+        }
+        assert!(rows > 90, "{rows} rows");
+    }
+
+    proptest! {
+        #[test]
+        fn the_text_reads_back_as_the_same_duration(nanos: i64) {
+            let duration = SignedDuration::from_nanos(nanos);
+            prop_assert_eq!(parse(&format(duration)), Ok(duration));
+        }
+
+        #[test]
+        fn no_text_breaks_the_parser(text in "[-+0-9.hmsnuµ]{0,24}|.{0,8}") {
+            let _either = parse(&text);
+        }
+    }
+}

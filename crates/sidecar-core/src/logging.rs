@@ -18,6 +18,8 @@ mod config;
 mod event;
 mod format;
 mod layer;
+#[cfg(test)]
+mod tests;
 mod zone;
 
 use std::fmt;
