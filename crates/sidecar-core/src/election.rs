@@ -8,7 +8,8 @@
 //! Where ours is stricter: a leader stops for good before its last renewal can have expired anywhere, and at once when
 //! it sees another holder. Upstream goes on for up to its renew deadline in both cases, beside the new leader.
 //!
-//! [`names`] has the lease names of the sidecars, [`ElectionConfig`] the settings, [`Elector`] the loop.
+//! [`names`] has the lease names of the sidecars, [`ElectionConfig`] the settings, [`Elector`] the loop, and [`lead`] is
+//! what a sidecar's `run` calls, with or without an election.
 
 mod config;
 mod elector;
@@ -16,6 +17,7 @@ mod lock;
 pub mod names;
 mod observed;
 mod record;
+mod wiring;
 
 #[cfg(test)]
 mod tests;
@@ -23,3 +25,4 @@ mod tests;
 pub use config::{DEFAULT_TIMING, ElectionConfig, InvalidElection, Timing};
 pub use elector::{Elector, Outcome};
 pub use observed::{Health, Unhealthy};
+pub use wiring::lead;

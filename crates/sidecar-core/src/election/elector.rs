@@ -107,8 +107,8 @@ impl Elector {
 
     /// Waits for the Lease, runs `work` while holding it, and returns when either ends or `shutdown` is requested.
     ///
-    /// `work` gets a token that is cancelled when it should come to an end. After a requested stop it has the grace
-    /// period for that, while the Lease is still being renewed; after a loss it is dropped at once.
+    /// `work` gets a token that is cancelled when it should come to an end. After a requested stop it has three quarters
+    /// of the grace period for that, while the Lease is still being renewed; after a loss it is dropped at once.
     pub async fn run<Work, Leading>(mut self, shutdown: &Shutdown, work: Work) -> Outcome<Leading::Output>
     where
         Work: FnOnce(CancellationToken) -> Leading,
@@ -170,21 +170,8 @@ impl Elector {
     {
         let token = CancellationToken::new();
         let _cancels_what_outlives_the_work = token.clone().drop_guard();
-        let mut keep = pin!(self.keep());
-        let mut work = pin!(work(token.clone()));
-        tokio::select! {
-            biased;
-            () = &mut keep => return Outcome::Lost,
-            () = shutdown.requested() => {}
-            output = &mut work => return Outcome::Finished(output),
-        }
-        token.cancel();
-        tokio::select! {
-            biased;
-            () = &mut keep => Outcome::Lost,
-            output = &mut work => Outcome::Stopped(Some(output)),
-            () = sleep(shutdown.grace()) => Outcome::Stopped(None),
-        }
+        let work = work(token.clone());
+        accompany(self.keep(), shutdown, &token, work).await
     }
 
     /// Renews until that is no longer possible.
@@ -413,4 +400,33 @@ impl Elector {
             tracing::info!("Stopped leading");
         }
     }
+}
+
+/// Runs `work` until it ends, `loss` happens, or a stop is requested; then `token` is cancelled and the work has
+/// [`work_grace`] to come to an end.
+pub(super) async fn accompany<T>(
+    loss: impl Future<Output = ()>,
+    shutdown: &Shutdown,
+    token: &CancellationToken,
+    work: impl Future<Output = T>,
+) -> Outcome<T> {
+    let (mut loss, mut work) = (pin!(loss), pin!(work));
+    tokio::select! {
+        biased;
+        () = &mut loss => return Outcome::Lost,
+        () = shutdown.requested() => {}
+        output = &mut work => return Outcome::Finished(output),
+    }
+    token.cancel();
+    tokio::select! {
+        biased;
+        () = &mut loss => Outcome::Lost,
+        output = &mut work => Outcome::Stopped(Some(output)),
+        () = sleep(work_grace(shutdown)) => Outcome::Stopped(None),
+    }
+}
+
+/// The work's part of the grace period; the rest is for releasing the Lease and writing the last events.
+fn work_grace(shutdown: &Shutdown) -> Duration {
+    shutdown.grace() * 3 / 4
 }

@@ -26,7 +26,7 @@ pub(super) struct Lock {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LockError {
     /// The API server's or the transport's answer.
-    #[error("{}", api_error_text(.0))]
+    #[error("{}", crate::api::message(.0))]
     Api(#[from] kube::Error),
     /// No answer within the time left.
     #[error("no answer from the API server within {0:?}")]
@@ -34,14 +34,6 @@ pub(super) enum LockError {
     /// An update before anything was read.
     #[error("lease not initialized, call get or create first")]
     NotRead,
-}
-
-/// The API server's own words where it spoke; they name the verb and the resource that are forbidden, for instance.
-fn api_error_text(error: &kube::Error) -> String {
-    match error {
-        kube::Error::Api(status) if !status.message.is_empty() => status.message.clone(),
-        other => other.to_string(),
-    }
 }
 
 impl Lock {

@@ -116,24 +116,20 @@ fn judge(event: &Correlated, error: &kube::Error) -> Try {
         kube::Error::Api(status) if status.code != 429 && status.code < 500 => {
             if status.is_already_exists() || is_namespace_terminating(status) {
                 tracing::info!(
-                    v = 5, object = %event.report.object, reason = event.report.reason, err = status.message,
+                    v = 5, object = %event.report.object, reason = event.report.reason, err = crate::api::message(error),
                     "Server rejected event (will not retry!)"
                 );
             } else {
-                log_error(event, &status.message, "Server rejected event (will not retry!)");
+                log_error(event, &crate::api::message(error), "Server rejected event (will not retry!)");
             }
             Try::GivenUp
         }
-        kube::Error::Api(status) => {
-            log_error(event, &status.message, "Unable to write event (may retry after sleeping)");
-            Try::Again
-        }
         kube::Error::SerdeError(_) | kube::Error::BuildRequest(_) | kube::Error::HttpError(_) => {
-            log_error(event, &error.to_string(), "Unable to construct event (will not retry!)");
+            log_error(event, &crate::api::message(error), "Unable to construct event (will not retry!)");
             Try::GivenUp
         }
         other => {
-            log_error(event, &other.to_string(), "Unable to write event (may retry after sleeping)");
+            log_error(event, &crate::api::message(other), "Unable to write event (may retry after sleeping)");
             Try::Again
         }
     }
