@@ -1,1 +1,6 @@
-//! Placeholder
+//! Stores and watches, over realistic objects and against the in-process API server.
+
+mod fixtures;
+mod projections;
+mod stores;
+mod watches;
