@@ -11,3 +11,4 @@ pub mod driver;
 pub mod kcm;
 pub mod manifests;
 mod net;
+pub mod simulation;

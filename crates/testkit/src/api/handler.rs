@@ -297,7 +297,17 @@ fn other(state: &State, path: &str) -> Answer {
     }
 }
 
-/// The answer to a request that could not even be read.
-pub(crate) fn refuse(failure: &Failure) -> Response<Body> {
-    respond(Err(failure.clone()))
+impl Failure {
+    /// The HTTP answer.
+    pub fn into_response(self) -> Response<Body> {
+        respond(Err(self))
+    }
+}
+
+impl Call {
+    /// What a request asks for, before anybody has answered it.
+    pub fn of(parts: &Parts) -> Self {
+        let place = Place::parse(parts.uri.path());
+        describe(parts, &place, &parse_query(parts.uri.query().unwrap_or_default()))
+    }
 }

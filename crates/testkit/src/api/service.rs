@@ -47,7 +47,7 @@ where
             let (parts, body) = request.into_parts();
             Ok(match body.collect().await {
                 Ok(body) => handler::handle(&server, user.as_deref(), &parts, &body.to_bytes()),
-                Err(error) => handler::refuse(&Failure::bad_request(format!("unexpected EOF: {error}"))),
+                Err(error) => Failure::bad_request(format!("unexpected EOF: {error}")).into_response(),
             })
         })
     }
