@@ -5,6 +5,9 @@
 pub mod request;
 pub mod response;
 
+use csi_client::csi::controller_service_capability::rpc::Type as Rpc;
+use csi_client::csi::plugin_capability::service::Type as Service;
+use csi_client::{ControllerCapabilities, PluginCapabilities, status_text};
 use tonic::{Code, Status};
 
 use crate::policy::names::Provisioner;
@@ -42,6 +45,20 @@ pub struct Capabilities {
 }
 
 impl Capabilities {
+    /// Reads the two sets that the driver reports.
+    pub fn new(plugin: &PluginCapabilities, controller: &ControllerCapabilities) -> Self {
+        Self {
+            controller_service: plugin.has(Service::ControllerService),
+            accessibility_constraints: plugin.has(Service::VolumeAccessibilityConstraints),
+            create_delete_volume: controller.has(Rpc::CreateDeleteVolume),
+            create_delete_snapshot: controller.has(Rpc::CreateDeleteSnapshot),
+            clone_volume: controller.has(Rpc::CloneVolume),
+            modify_volume: controller.has(Rpc::ModifyVolume),
+            publish_unpublish_volume: controller.has(Rpc::PublishUnpublishVolume),
+            single_node_multi_writer: controller.has(Rpc::SingleNodeMultiWriter),
+        }
+    }
+
     /// Whether volumes can be made and deleted at all.
     pub fn check_provisioning(&self) -> Result<(), &'static str> {
         if !self.controller_service {
@@ -63,11 +80,7 @@ impl Capabilities {
 /// `node_selected`: topology is in use and a node was chosen for the claim.
 pub fn create_failure(status: &Status, node_selected: bool) -> Failure {
     let cause = if status.code() == Code::InvalidArgument { Cause::Infeasible } else { Cause::Error };
-    Failure {
-        state: State::after_create(status.code(), node_selected),
-        cause,
-        message: format!("rpc error: code = {:?} desc = {}", status.code(), status.message()),
-    }
+    Failure { state: State::after_create(status.code(), node_selected), cause, message: status_text(status) }
 }
 
 #[cfg(test)]

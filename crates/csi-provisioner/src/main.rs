@@ -1,2 +1,14 @@
-//! Placeholder.
-fn main() {}
+//! The csi-provisioner binary.
+
+use std::process::ExitCode;
+
+use csi_provisioner::{Flags, run};
+use sidecar_core::entry;
+use sidecar_core::flags::Binary;
+
+fn main() -> ExitCode {
+    entry::main(Binary::Provisioner, |parsed, context| async move {
+        let gates = entry::prologue(&parsed, &context)?;
+        run(Flags::read(&parsed, gates)?, context).await
+    })
+}

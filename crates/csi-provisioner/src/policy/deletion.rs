@@ -40,6 +40,15 @@ pub fn finalizer_change(volume: &Volume) -> Option<FinalizerChange> {
     }
 }
 
+/// The finalizers of `volume` after a change.
+pub fn finalizers_after(volume: &Volume, change: FinalizerChange) -> Vec<&str> {
+    let mut list: Vec<_> = volume.meta.finalizers.iter().filter(|name| *name != VOLUME_FINALIZER).collect();
+    if change == FinalizerChange::Add {
+        list.push(VOLUME_FINALIZER);
+    }
+    list
+}
+
 /// Whether our finalizer is on `volume`.
 pub fn has_finalizer(volume: &Volume) -> bool {
     volume.meta.finalizers.has(VOLUME_FINALIZER)

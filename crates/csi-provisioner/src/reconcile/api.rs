@@ -1,0 +1,84 @@
+//! The calls and patches that need more than a line, and what their errors mean.
+
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
+use kube::Api;
+use kube::api::{ApiResource, DynamicObject, PostParams};
+use serde_json::{Value, json};
+use sidecar_core::api::ErrorKind;
+use sidecar_core::events::ObjectRef;
+use sidecar_core::objects::{Claim, Volume};
+
+use crate::policy::deletion::FinalizerChange;
+use crate::policy::names::{SELECTED_NODE, VOLUME_FINALIZER};
+
+pub(super) use sidecar_core::api::message as text;
+
+/// Whether the object is not there (any more).
+pub(super) fn is_gone(error: &kube::Error) -> bool {
+    ErrorKind::of(error) == ErrorKind::NotFound
+}
+
+/// Whether the server will not take this object however often it is asked, unless someone changes something.
+pub(super) fn is_rejection(error: &kube::Error) -> bool {
+    matches!(ErrorKind::of(error), ErrorKind::Invalid | ErrorKind::Forbidden | ErrorKind::BadRequest)
+}
+
+/// The claim, for an event.
+pub(super) fn claim_ref(claim: &Claim) -> ObjectRef {
+    ObjectRef {
+        api_version: "v1".into(),
+        kind: "PersistentVolumeClaim".into(),
+        namespace: claim.meta.namespace().to_owned(),
+        name: claim.meta.name.to_string(),
+        uid: claim.meta.uid.to_string(),
+        resource_version: claim.meta.resource_version.to_string(),
+    }
+}
+
+/// The volume, for an event.
+pub(super) fn volume_ref(volume: &Volume) -> ObjectRef {
+    ObjectRef {
+        api_version: "v1".into(),
+        kind: "PersistentVolume".into(),
+        namespace: String::new(),
+        name: volume.meta.name.to_string(),
+        uid: volume.meta.uid.to_string(),
+        resource_version: volume.meta.resource_version.to_string(),
+    }
+}
+
+/// Whether a live volume has our finalizer.
+pub(super) fn has_our_finalizer(volume: &PersistentVolume) -> bool {
+    let finalizers = volume.metadata.finalizers.as_deref().unwrap_or_default();
+    finalizers.iter().any(|finalizer| finalizer == VOLUME_FINALIZER)
+}
+
+/// The strategic merge patch for a change of our finalizer. It says nothing about the finalizers of others, so that it
+/// neither loses nor revives them whatever happened meanwhile, and its UID makes it miss a volume that was replaced.
+pub(super) fn finalizer_patch(volume: &Volume, change: FinalizerChange) -> Value {
+    let list = match change {
+        FinalizerChange::Add => "finalizers",
+        FinalizerChange::Remove => "$deleteFromPrimitiveList/finalizers",
+    };
+    json!({"metadata": {"uid": volume.meta.uid.to_string(), list: [VOLUME_FINALIZER]}})
+}
+
+/// Removes the chosen node from a claim, if it is still the one that `claim` has.
+///
+/// The claim is fetched and written whole, as an untyped object so that no field is lost: the service account may
+/// update claims, but not patch them.
+pub(super) async fn unselect_node(client: &kube::Client, claim: &Claim) -> Result<(), kube::Error> {
+    let resource = ApiResource::erase::<PersistentVolumeClaim>(&());
+    let claims: Api<DynamicObject> = Api::namespaced_with(client.clone(), claim.meta.namespace(), &resource);
+    let Some(mut live) = claims.get_opt(&claim.meta.name).await? else {
+        return Ok(());
+    };
+    let same = claim.meta.uid == *live.metadata.uid.as_deref().unwrap_or_default();
+    let annotations = live.metadata.annotations.get_or_insert_default();
+    if !same || annotations.get(SELECTED_NODE).map(String::as_str) != claim.selected_node.as_deref() {
+        return Ok(());
+    }
+    annotations.remove(SELECTED_NODE);
+    claims.replace(&claim.meta.name, &PostParams::default(), &live).await?;
+    Ok(())
+}

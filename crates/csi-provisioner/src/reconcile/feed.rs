@@ -1,0 +1,94 @@
+//! From what the watches show to keys in the queues.
+//!
+//! Upstream queues every change of every claim and volume in the cluster. Here what obviously needs nothing is not
+//! queued at all: bound claims, volumes of others, volumes in the middle of their life.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use sidecar_core::cache::Delta;
+use sidecar_core::objects::{Claim, Volume};
+use tokio::time::{Instant, interval_at};
+
+use super::Shared;
+use crate::policy::deletion::{finalizer_change, is_owned, should_delete};
+
+/// How often everything is looked at again although nothing changed, as upstream's informers do it.
+const RESYNC: Duration = Duration::from_secs(15 * 60);
+
+/// Feeds the queues for as long as it is polled.
+pub(super) async fn run(shared: Arc<Shared>) {
+    // The stores outlive a leadership; they must not keep its state alive.
+    let weak = || Arc::downgrade(&shared);
+    let subscriber = weak();
+    let _claims =
+        shared.stores.claims.subscribe(move |delta| with(&subscriber, |shared| shared.claim_changed(delta)));
+    let subscriber = weak();
+    let _volumes = shared
+        .stores
+        .volumes
+        .subscribe(move |delta| with(&subscriber, |shared| shared.volume_changed(delta)));
+    let _attachments = shared.stores.attachments.as_ref().map(|attachments| {
+        let subscriber = weak();
+        attachments.subscribe(move |delta| {
+            if let (Delta::Deleted(gone), Some(shared)) = (delta, subscriber.upgrade())
+                && let Some(volume) = &gone.volume
+                && shared.memory.knows_volume(volume)
+            {
+                shared.volumes.add(volume.clone());
+            }
+        })
+    });
+    let mut resync = interval_at(Instant::now() + RESYNC, RESYNC);
+    loop {
+        resync.tick().await;
+        shared.stores.claims.list().iter().for_each(|claim| shared.offer_claim(claim));
+        shared.stores.volumes.list().iter().for_each(|volume| shared.offer_volume(volume));
+    }
+}
+
+fn with(subscriber: &Weak<Shared>, act: impl FnOnce(&Shared)) {
+    if let Some(shared) = subscriber.upgrade() {
+        act(&shared);
+    }
+}
+
+impl Shared {
+    fn claim_changed(&self, delta: &Delta<Claim>) {
+        match delta {
+            Delta::Added(claim) | Delta::Updated { new: claim, .. } => self.offer_claim(claim),
+            // A claim in progress is finished even though it is gone; of others the memory is cleared.
+            Delta::Deleted(claim) => {
+                if self.memory.knows_claim(&claim.meta.uid) {
+                    self.claims.add(claim.meta.uid.clone());
+                }
+            }
+        }
+    }
+
+    fn offer_claim(&self, claim: &Claim) {
+        let unbound = claim.volume_name.is_none() && claim.provisioner.is_some();
+        if unbound || self.memory.knows_claim(&claim.meta.uid) {
+            self.claims.add(claim.meta.uid.clone());
+        }
+    }
+
+    fn volume_changed(&self, delta: &Delta<Volume>) {
+        match delta {
+            Delta::Added(volume) | Delta::Updated { new: volume, .. } => self.offer_volume(volume),
+            Delta::Deleted(volume) => {
+                self.volumes.forget(&volume.meta.name);
+                if self.memory.knows_volume(&volume.meta.name) {
+                    self.volumes.add(volume.meta.name.clone());
+                }
+            }
+        }
+    }
+
+    fn offer_volume(&self, volume: &Volume) {
+        let owned = is_owned(&self.driver.names, volume);
+        if owned && (finalizer_change(volume).is_some() || should_delete(volume)) {
+            self.volumes.add(volume.meta.name.clone());
+        }
+    }
+}

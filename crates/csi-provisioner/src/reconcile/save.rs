@@ -1,0 +1,158 @@
+//! Volumes that exist in the driver and not yet in the API.
+//!
+//! Losing one of them leaks a volume, so they are kept until the API server has taken them, whatever it takes: a failed
+//! save is tried again at once and then ever more slowly. A save that is rejected for good (invalid, forbidden, name
+//! taken) is tried at the longest interval only, and the user is told each time (sheet 5.5, 13.5, 13.16).
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use k8s_openapi::api::core::v1::PersistentVolume;
+use kube::Api;
+use kube::api::PostParams;
+use sidecar_core::events::{EventKind, ObjectRef};
+use sidecar_core::objects::{Claim, Interned, Uid};
+use sidecar_core::queue::Queue;
+use sidecar_core::reconciler::Outcome;
+use tokio::sync::Notify;
+use tracing::{error, info};
+
+use super::Shared;
+use super::api::{claim_ref, is_rejection, text};
+use crate::events;
+use crate::policy::volume::{Occupant, occupant};
+
+/// A volume that is to be saved.
+#[derive(Clone, Debug)]
+struct Unsaved {
+    volume: Arc<PersistentVolume>,
+    claim: ObjectRef,
+    claim_uid: Uid,
+}
+
+/// The volumes to be saved. Clones share them.
+#[derive(Clone, Debug)]
+pub(super) struct UnsavedVolumes {
+    entries: Arc<Mutex<BTreeMap<Interned, Unsaved>>>,
+    /// Names of those whose save failed.
+    pub(super) queue: Queue<Interned>,
+    changed: Arc<Notify>,
+}
+
+/// What came of a try to save a volume.
+enum Save {
+    Done,
+    /// Worth another try soon.
+    Failed(String),
+    /// Rejected for a reason that will not go away by itself.
+    Rejected(String),
+}
+
+impl UnsavedVolumes {
+    pub(super) fn new(queue: Queue<Interned>) -> Self {
+        Self { entries: Arc::default(), queue, changed: Arc::default() }
+    }
+
+    /// Whether the volume of this name is to be saved.
+    pub(super) fn has(&self, name: &Interned) -> bool {
+        self.lock().contains_key(name)
+    }
+
+    /// Tries all that are left once more, and completes when none is.
+    pub(super) async fn drain(&self) {
+        let left: Vec<_> = self.lock().keys().cloned().collect();
+        left.into_iter().for_each(|name| self.queue.add(name));
+        loop {
+            let changed = self.changed.notified();
+            if self.lock().is_empty() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    fn remove(&self, name: &Interned) {
+        self.lock().remove(name);
+        self.changed.notify_one();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Interned, Unsaved>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shared {
+    /// Saves the volume that was just made for `claim`, or sees to it that it will be.
+    pub(super) async fn save_new(&self, claim: &Claim, name: &Interned, volume: PersistentVolume) {
+        let entry =
+            Unsaved { volume: Arc::new(volume), claim: claim_ref(claim), claim_uid: claim.meta.uid.clone() };
+        self.unsaved.lock().insert(name.clone(), entry);
+        match self.save(name).await {
+            Outcome::Done => {}
+            Outcome::RequeueAfter(delay) => self.unsaved.queue.add_after(name.clone(), delay),
+            // The second try is made at once, the ones after it wait.
+            _ => self.unsaved.queue.add(name.clone()),
+        }
+    }
+
+    /// Tries to save the volume of this name.
+    pub(super) async fn save(&self, name: &Interned) -> Outcome {
+        let Some(entry) = self.unsaved.lock().get(name).cloned() else {
+            return Outcome::Done;
+        };
+        match self.try_save(name, &entry).await {
+            Save::Done => {
+                self.memory.saved(&entry.claim_uid, self.clock.monotonic());
+                self.unsaved.remove(name);
+                if self.claim(&entry.claim_uid).is_some() {
+                    let (kind, reason) = (EventKind::Normal, events::PROVISIONING_SUCCEEDED);
+                    self.recorder.event(&entry.claim, kind, reason, &events::succeeded(name));
+                }
+                Outcome::Done
+            }
+            Save::Failed(problem) => {
+                error!(volume = %name, err = problem, "Failed to save volume, will try again");
+                Outcome::RetryBackoff(problem)
+            }
+            Save::Rejected(problem) => {
+                error!(volume = %name, err = problem, "Saving volume was rejected, will try again later");
+                if self.is_stopping() {
+                    // Whoever provisions next asks the driver again and is given the same volume.
+                    self.unsaved.remove(name);
+                    return Outcome::Done;
+                }
+                let message = events::save_rejected(name, &problem);
+                self.recorder.event(&entry.claim, EventKind::Warning, events::PROVISIONING_FAILED, &message);
+                Outcome::RequeueAfter(self.retry_max)
+            }
+        }
+    }
+
+    async fn try_save(&self, name: &Interned, entry: &Unsaved) -> Save {
+        let volumes: Api<PersistentVolume> = Api::all(self.client.clone());
+        match volumes.create(&PostParams::default(), &entry.volume).await {
+            Ok(saved) => {
+                self.wrote_volume(&saved);
+                info!(v = 2, volume = %name, "Saved volume");
+                Save::Done
+            }
+            Err(kube::Error::Api(status)) if status.is_already_exists() => self.compare(name, entry).await,
+            Err(error) if is_rejection(&error) => Save::Rejected(text(&error)),
+            Err(error) => Save::Failed(text(&error)),
+        }
+    }
+
+    /// The name is taken: by an earlier try of ours whose answer was lost, or by someone else.
+    async fn compare(&self, name: &Interned, entry: &Unsaved) -> Save {
+        let volumes: Api<PersistentVolume> = Api::all(self.client.clone());
+        match volumes.get_opt(name).await {
+            Ok(Some(found)) if occupant(&found, &entry.volume) == Occupant::Ours => {
+                self.wrote_volume(&found);
+                Save::Done
+            }
+            Ok(Some(_)) => Save::Rejected(events::name_taken(name)),
+            Ok(None) => Save::Failed(format!("persistentvolume {name} existed and is gone again")),
+            Err(error) => Save::Failed(text(&error)),
+        }
+    }
+}

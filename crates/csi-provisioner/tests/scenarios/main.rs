@@ -1,0 +1,15 @@
+//! Whole sidecars against an API server and a driver in this process, on paused time. One module per table of the
+//! sheet's section 11, one test per row; `shared` also runs on a real control plane, from the lab.
+
+mod budget;
+mod claims;
+mod deletion;
+mod errors;
+mod leadership;
+mod provision;
+mod setup;
+#[path = "../shared/shared.rs"]
+mod shared;
+mod shared_lives;
+mod simulation;
+mod startup;
