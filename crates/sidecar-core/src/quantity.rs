@@ -294,8 +294,8 @@ mod tests {
 
     use super::*;
 
-    /// A table printed by Kubernetes' own library, without the rows in which it overflows, and without most negative
-    /// fractions, which it rounds now up, now down.
+    /// A table printed by Kubernetes' own library, without the rows in which `Value` overflows or rounds a negative fraction
+    /// the wrong way, compared with exact arithmetic.
     const UPSTREAM: &str = include_str!("../tests/data/go_quantities.tsv");
 
     #[test]
