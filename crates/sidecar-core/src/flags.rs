@@ -5,6 +5,7 @@
 //! help, man pages and completions, and an own small parser does the reading.
 
 mod additions;
+mod all_in_one;
 mod binary;
 mod environment;
 mod go_flag;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Binary, Kind, additions, matrix, vocabulary};
+use super::{Binary, Kind, additions, all_in_one, matrix, vocabulary};
 
 /// Which flags a command line may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +81,7 @@ impl Table {
         let mut flags: Vec<Flag> = match binary {
             Binary::Hostpath => vocabulary::hostpath().collect(),
             Binary::ClusterDriverRegistrar => vocabulary::cluster_driver_registrar().collect(),
+            Binary::AllInOne => all_in_one::flags(mode),
             _ => matrix::flags(binary).collect(),
         };
         let wanted = |flag: &Flag| mode == Mode::Documented || flag.name == additions::STRICT;
