@@ -40,6 +40,13 @@ fn command() -> Command {
                 .help("A node, but neither our images nor the hostpath driver"),
         )
         .arg(
+            Arg::new("no-driver")
+                .long("no-driver")
+                .global(true)
+                .action(ArgAction::SetTrue)
+                .help("A node with our images, but nothing of ours deployed"),
+        )
+        .arg(
             Arg::new("command").num_args(1..).last(true).value_name("COMMAND").help("What to run in the lab"),
         )
         .subcommand(Command::new("shell").about("A shell in a lab of its own"))
@@ -111,6 +118,8 @@ fn extent(matches: &ArgMatches) -> Extent {
         Extent::ControlPlane
     } else if matches.get_flag("bare") {
         Extent::Node
+    } else if matches.get_flag("no-driver") {
+        Extent::Images
     } else {
         Extent::Driver
     }

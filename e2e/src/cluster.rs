@@ -116,7 +116,8 @@ impl Cluster {
         }
     }
 
-    async fn api_ready(&self) -> Result<()> {
+    /// Waits until the API server says that it is ready.
+    pub(crate) async fn api_ready(&self) -> Result<()> {
         self.until("kube-apiserver to be ready", START, async || {
             let request = http::Request::get("/readyz").body(Vec::new())?;
             Ok((self.client.request_text(request).await? == "ok").then_some(()))

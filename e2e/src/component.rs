@@ -79,8 +79,13 @@ impl Component {
         Ok(())
     }
 
+    /// Everything that the program has printed so far.
+    pub(crate) fn output(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
     /// The end of the program's log.
     pub(crate) fn tail(&self) -> String {
-        last_lines(&std::fs::read_to_string(&self.log).unwrap_or_default(), TAIL)
+        last_lines(&self.output(), TAIL)
     }
 }

@@ -20,6 +20,11 @@ pub(crate) async fn driver(cluster: &Cluster) -> Result<()> {
     let step = Step::start("applying deploy/hostpath");
     cluster.apply(&cluster.spec.repository.join("deploy/hostpath"))?;
     step.done();
+    ready(cluster).await
+}
+
+/// Waits until the driver is registered and everything is ready.
+pub(crate) async fn ready(cluster: &Cluster) -> Result<()> {
     let sets: kube::Api<StatefulSet> = kube::Api::namespaced(cluster.client.clone(), "default");
     for name in ["csi-hostpathplugin", "csi-hostpath-provisioner"] {
         cluster

@@ -36,13 +36,14 @@ pub(crate) fn run(request: Request) -> Result<ExitCode> {
     leftovers::sweep(false)?;
     let repository = places::repository()?;
     let programs = programs::provide(&repository)?;
-    let binaries = if request.extent == Extent::Driver { binaries(&repository)? } else { Vec::new() };
+    let binaries = if request.extent >= Extent::Images { binaries(&repository)? } else { Vec::new() };
 
     let before = leftovers::Machine::look()?;
     let (dir, name, lock) = folder()?;
     let verify = matches!(request.task, Task::Demo);
     let spec = Spec {
         images: write_images(&dir, request.extent, &binaries)?,
+        binaries: binaries.into_iter().collect(),
         name,
         dir: dir.clone(),
         repository,

@@ -4,14 +4,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-/// The repository that this program was built from, or the one around the working directory.
+/// The repository around the working directory, or the one that this program was built from.
 pub(crate) fn repository() -> Result<PathBuf> {
-    let built_from = Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf);
-    if let Some(root) = built_from.filter(|root| is_repository(root)) {
-        return Ok(root);
-    }
     let here = std::env::current_dir().context("cannot read the working directory")?;
-    match here.ancestors().find(|root| is_repository(root)) {
+    let built_from = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
+    match here.ancestors().chain(built_from).find(|root| is_repository(root)) {
         Some(root) => Ok(root.to_path_buf()),
         None => {
             bail!("run lab inside a clone of the repository: no e2e/programs found above {}", here.display())

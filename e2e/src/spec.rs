@@ -15,7 +15,9 @@ pub(crate) enum Extent {
     ControlPlane,
     /// And containerd, kubelet, kube-proxy.
     Node,
-    /// And our images, with the hostpath driver and its sidecars deployed.
+    /// And our images and binaries.
+    Images,
+    /// And the hostpath driver and its sidecars, deployed.
     Driver,
 }
 
@@ -51,6 +53,8 @@ pub(crate) struct Spec {
     pub(crate) extent: Extent,
     pub(crate) task: Task,
     pub(crate) images: Vec<Archive>,
+    /// Our binaries, for scenarios that run them as plain processes.
+    pub(crate) binaries: Programs,
     /// When the process outside began, in milliseconds since 1970.
     pub(crate) started_ms: u64,
 }
@@ -86,6 +90,14 @@ impl Spec {
             .get(name)
             .map(PathBuf::as_path)
             .with_context(|| format!("no program {name} was provided"))
+    }
+
+    /// The path of one of our own binaries.
+    pub(crate) fn binary(&self, name: &str) -> Result<&Path> {
+        self.binaries
+            .get(name)
+            .map(PathBuf::as_path)
+            .with_context(|| format!("this lab has no binary {name}"))
     }
 
     /// The folder with one log file per component.
