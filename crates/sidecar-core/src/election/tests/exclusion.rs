@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::Method;
 use tokio::time::{Instant, sleep};
 
+use super::super::Timing;
 use super::server::{Fault, LeaseServer};
 use super::{ElectionConfig, Elector, Outcome, seconds, start};
 use crate::clock::Clock;
@@ -14,7 +15,7 @@ use crate::random::Random;
 use crate::shutdown::{Reason, Shutdown};
 
 /// How many seeds are tried; the variable `ELECTION_SEEDS` sets another number.
-const SEEDS: u64 = 100;
+const SEEDS: u64 = 80;
 /// How long calls may fail, and how long all is well thereafter.
 const FAULTY: Duration = Duration::from_secs(180);
 const CALM: Duration = Duration::from_secs(60);
@@ -61,17 +62,30 @@ fn fault(random: &Random, trouble: u64) -> Fault {
     }
 }
 
+/// Any periods that fit together, eager ones included.
+fn timing(random: &Random) -> Timing {
+    let retry = 1 + random.below(5);
+    let renew = retry * 2 + random.below(5);
+    Timing {
+        lease_duration: seconds(renew + 1 + random.below(5)),
+        renew_deadline: seconds(renew),
+        retry_period: seconds(retry),
+    }
+}
+
 /// A sidecar that is started again whenever it ends, as kubelet would, with a clock that is wrong.
 async fn replica(number: u64, server: LeaseServer, leaders: Arc<Mutex<Leaders>>, seed: u64) {
     let random = Random::seeded(seed ^ (number << 32));
     let (name, end) = (format!("pod-{number}"), Instant::now() + FAULTY);
     let skew = jiff::SignedDuration::from_secs(i64::try_from(random.below(7200)).unwrap() - 3600);
     loop {
-        let (faults, trouble) = (random.fork(), random.below(80));
+        // Now and then a replica is cut off altogether: it must stop before the others may go on.
+        let (faults, trouble) = (random.fork(), [0, 20, 60, 98][usize::try_from(random.below(4)).unwrap()]);
         let client =
             server.client_with(move |_| fault(&faults, if Instant::now() < end { trouble } else { 0 }));
         let mut config = ElectionConfig::new("driver", "default", &name);
         config.release_on_exit = random.below(2) == 0;
+        config.timing = timing(&random);
         let clock = Clock::simulated(start() + skew);
         let elector = Elector::new(config, client, clock, random.fork()).unwrap();
         let shutdown = Shutdown::new(seconds(3));
