@@ -3,6 +3,8 @@
 //! Flags, messages and `--help` show durations in this form. No published crate has the same grammar (rust-facts A.5).
 //! A value is a signed number of nanoseconds in 64 bits, as in Go.
 
+use std::fmt::Write as _;
+
 use jiff::SignedDuration;
 
 /// Why a text is no duration, in Go's words.
@@ -148,7 +150,7 @@ fn quote(text: &str) -> String {
             _ => {
                 let mut bytes = [0; 4];
                 for byte in c.encode_utf8(&mut bytes).bytes() {
-                    quoted.push_str(&format!("\\x{byte:02x}"));
+                    let _cannot_fail = write!(quoted, "\\x{byte:02x}");
                 }
             }
         }

@@ -117,7 +117,8 @@ impl Endpoint {
 
     /// Serves `/statusz` and `/flagz`.
     pub fn serve_status(&self, health: &Health, parsed: &Parsed) {
-        let lines: String = parsed.values().map(|(name, value)| format!("{name}={value}\n")).collect();
+        let lines: Vec<String> = parsed.values().map(|(name, value)| format!("{name}={value}\n")).collect();
+        let lines = lines.concat();
         let heading = format!("{} flags\n\n", parsed.binary.name());
         self.routes.add_fixed("/flagz", move |_| Reply::text(200, format!("{heading}{lines}")));
         let health = health.clone();

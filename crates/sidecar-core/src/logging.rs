@@ -54,5 +54,6 @@ pub fn json<T: fmt::Display>(value: T) -> impl fmt::Display {
 
 /// Packs keys and values that are only known at run time into one field: `error!(pairs = pairs(&list), "message")`.
 pub fn pairs<K: fmt::Display, V: fmt::Display>(pairs: &[(K, V)]) -> String {
-    pairs.iter().map(|(key, value)| format!("{key}{}{value}{}", event::KEY_END, event::VALUE_END)).collect()
+    let pack = |(key, value): &(K, V)| format!("{key}{}{value}{}", event::KEY_END, event::VALUE_END);
+    pairs.iter().map(pack).collect::<Vec<_>>().concat()
 }

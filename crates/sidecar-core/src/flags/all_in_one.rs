@@ -185,13 +185,13 @@ impl Parsed {
             }
             return Ok(if decided.is_empty() { None } else { Some(Value::Gates(decided)) });
         }
-        let reaches =
-            !COMMON_SERVER.contains(&name) && !(name == "timeout" && binary == Binary::NodeDriverRegistrar);
-        if own.is_some() || !reaches {
+        let out_of_reach =
+            COMMON_SERVER.contains(&name) || (name == "timeout" && binary == Binary::NodeDriverRegistrar);
+        if own.is_some() || out_of_reach {
             return Ok(own);
         }
         let names = names_of(name);
-        let alias = |given: &str| name == "worker-threads" && given == "worker-thread";
+        let alias = |given: &str| given == "worker-thread" && names.contains(&"worker-threads");
         let plain = self.read_occurrences(flag, |given| names.contains(&given) || alias(given), None)?;
         // What came from the environment has no occurrence.
         Ok(plain.or_else(|| self.value(name).filter(|_| self.is_set(name)).cloned()))
@@ -212,18 +212,12 @@ impl Parsed {
     }
 }
 
-fn is_prefixed(name: &str, prefix: &str) -> bool {
-    name.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('-')) && {
-        // `snapshot-controller-…` is not `snapshot-…`, and no prefix is a plain flag's beginning: only known names count.
-        EVERY_PREFIX.iter().any(|(flag, _)| name == format!("{prefix}-{flag}"))
-            || CONTROLLERS.iter().any(|(_, other, names)| {
-                *other == prefix
-                    && names
-                        .split_whitespace()
-                        .flat_map(names_of)
-                        .any(|flag| name == format!("{prefix}-{flag}"))
-            })
-    }
+/// Whether a flag is one of this prefix. A plain flag may begin with the same letters, so only known names count.
+fn is_prefixed(given: &str, prefix: &str) -> bool {
+    let Some(name) = given.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('-')) else { return false };
+    let own = CONTROLLERS.iter().filter(|(_, other, _)| *other == prefix);
+    own.flat_map(|(_, _, names)| names.split_whitespace().flat_map(names_of)).any(|own| own == name)
+        || EVERY_PREFIX.iter().any(|(flag, _)| *flag == name)
 }
 
 static COMMON: &[(&str, Kind, &str, &str)] = &[

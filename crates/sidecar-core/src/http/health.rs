@@ -4,7 +4,7 @@
 //! leader still renew (`/healthz/leader-election`)? Restarting a pod because the driver is not there yet helps nobody.
 
 use std::collections::BTreeMap;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::reply::Reply;
@@ -77,7 +77,7 @@ impl Health {
         let (waiting, sections) = self.with(|state| (state.waiting.clone(), state.status.clone()));
         let mut text = describe(&waiting);
         for (name, status) in &sections {
-            text.push_str(&format!("\n{name}\n{}\n", status().trim_end()));
+            let _cannot_fail = write!(text, "\n{name}\n{}\n", status().trim_end());
         }
         text
     }

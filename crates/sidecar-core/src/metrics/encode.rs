@@ -31,15 +31,21 @@ fn write_family(text: &mut String, family: &MetricFamily) {
     };
     line(text, format_args!("# TYPE {name} {kind}"));
     for metric in family.get_metric() {
-        match family.get_field_type() {
-            MetricType::COUNTER => {
-                sample(text, name, metric, None, &go_float(metric.get_counter().get_value()))
+        let value = match family.get_field_type() {
+            MetricType::COUNTER => metric.get_counter().get_value(),
+            MetricType::GAUGE => metric.get_gauge().get_value(),
+            // Nothing here makes untyped families, and the crate hides their value.
+            MetricType::UNTYPED => f64::NAN,
+            MetricType::HISTOGRAM => {
+                write_histogram(text, name, metric);
+                continue;
             }
-            MetricType::GAUGE => sample(text, name, metric, None, &go_float(metric.get_gauge().get_value())),
-            MetricType::UNTYPED => sample(text, name, metric, None, "NaN"),
-            MetricType::HISTOGRAM => write_histogram(text, name, metric),
-            MetricType::SUMMARY => write_summary(text, name, metric),
-        }
+            MetricType::SUMMARY => {
+                write_summary(text, name, metric);
+                continue;
+            }
+        };
+        sample(text, name, metric, None, &go_float(value));
     }
 }
 
