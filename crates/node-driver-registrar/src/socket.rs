@@ -1,0 +1,162 @@
+//! The registration socket on disk: what lies at its path, binding it without a gap, removing it.
+//!
+//! Kubelet watches the directory and ignores names that begin with a dot, so the socket is bound under such a
+//! name, made private, and renamed into place when it already accepts: one create event, no moment at which
+//! kubelet could dial in vain or another user could connect (sheet node-driver-registrar 13.2, 14.2).
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+use tokio::net::UnixListener;
+
+/// Access rights of the registration socket (sheet section 3, step 16).
+const SOCKET_MODE: u32 = 0o700;
+
+/// Why the registration socket could not be made or removed. Texts are those of the sheet, section 5.1.
+#[derive(Debug, Error)]
+pub enum SocketError {
+    /// A regular file, directory or device lies at the path; it is left alone.
+    #[error("file exists in socketPath {path} but it's not a socket.: {found}; remove it or choose another --plugin-registration-path")]
+    NotASocket {
+        /// The registration socket's path.
+        path: String,
+        /// What was found there.
+        found: String,
+    },
+    /// The path could not be looked at.
+    #[error("failed to stat the socket {path} with error: {error}")]
+    Stat {
+        /// The registration socket's path.
+        path: String,
+        /// The system's reason.
+        error: String,
+    },
+    /// A socket of an earlier instance could not be unlinked.
+    #[error("failed to remove stale socket {path} with error: {error}")]
+    Remove {
+        /// The registration socket's path.
+        path: String,
+        /// The system's reason.
+        error: String,
+    },
+    /// Binding or moving into place failed, for example because the directory does not exist.
+    #[error("listen unix {path}: bind: {error}")]
+    Bind {
+        /// The registration socket's path.
+        path: String,
+        /// The system's reason.
+        error: String,
+    },
+}
+
+/// Which file it is: device and inode, as renames and path names do not change them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    device: u64,
+    inode: u64,
+}
+
+/// What lies at the registration path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// Nothing, or not even the directory.
+    Absent,
+    /// A socket, ours or another's.
+    Socket(Identity),
+}
+
+/// The path kubelet will see: `<directory>/<driver>-reg.sock`, joined without cleaning as upstream does.
+pub fn path(directory: &str, driver: &str) -> PathBuf {
+    PathBuf::from(format!("{directory}/{driver}-reg.sock"))
+}
+
+/// Looks at the path, following links.
+pub fn examine(path: &Path) -> Result<Found, SocketError> {
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.file_type().is_socket() => Ok(Found::Socket(Identity::of(&metadata))),
+        Ok(metadata) => Err(SocketError::NotASocket { path: shown(path), found: describe(&metadata) }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Found::Absent),
+        Err(error) => Err(SocketError::Stat { path: shown(path), error: system_text(&error) }),
+    }
+}
+
+/// Unlinks a socket left by an earlier instance; anything else that lies there is an error and stays.
+pub fn remove_stale(path: &Path) -> Result<(), SocketError> {
+    if examine(path)? == Found::Absent {
+        return Ok(());
+    }
+    unlink(path)
+}
+
+/// Removes the socket at the end, but only if it is still `ours`: another instance may have taken the name.
+pub fn remove_own(path: &Path, ours: Identity) -> Result<(), SocketError> {
+    match examine(path) {
+        Ok(Found::Socket(found)) if found == ours => unlink(path),
+        _ => Ok(()),
+    }
+}
+
+/// Binds the socket and moves it to `path`, replacing whatever socket is there in one step.
+pub fn bind(path: &Path) -> Result<(UnixListener, Identity), SocketError> {
+    let failed = |error: &io::Error| SocketError::Bind { path: shown(path), error: system_text(error) };
+    // Shorter than any `<driver>-reg.sock`, so that it fits wherever the final name fits (107 bytes, sheet 14.6).
+    let temporary = path.with_file_name(format!(".{}", std::process::id()));
+    if path.as_os_str().len() > 107 {
+        return Err(SocketError::Bind {
+            path: shown(path),
+            error: format!("invalid argument: a socket path may have 107 bytes, this one has {}", path.as_os_str().len()),
+        });
+    }
+    let _ = fs::remove_file(&temporary);
+    let listener = UnixListener::bind(&temporary).map_err(|error| failed(&error))?;
+    let placed = fs::set_permissions(&temporary, fs::Permissions::from_mode(SOCKET_MODE))
+        .and_then(|()| fs::metadata(&temporary))
+        .and_then(|metadata| fs::rename(&temporary, path).map(|()| Identity::of(&metadata)));
+    match placed {
+        Ok(identity) => Ok((listener, identity)),
+        Err(error) => {
+            let _ = fs::remove_file(&temporary);
+            Err(failed(&error))
+        }
+    }
+}
+
+/// An error's text as the Go runtime prints it: lower case and without Rust's error number.
+pub fn system_text(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut characters = text.chars();
+    characters.next().map_or_else(String::new, |first| first.to_lowercase().chain(characters).collect())
+}
+
+impl Identity {
+    fn of(metadata: &fs::Metadata) -> Self {
+        Self { device: metadata.dev(), inode: metadata.ino() }
+    }
+}
+
+fn unlink(path: &Path) -> Result<(), SocketError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(SocketError::Remove { path: shown(path), error: system_text(&error) })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn describe(metadata: &fs::Metadata) -> String {
+    let kind = match metadata.file_type() {
+        kind if kind.is_dir() => "directory",
+        kind if kind.is_file() => "regular file",
+        kind if kind.is_fifo() => "named pipe",
+        _ => "device",
+    };
+    format!("{kind}, mode {:o}, {} bytes", metadata.mode() & 0o7777, metadata.len())
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}
