@@ -160,3 +160,68 @@ fn describe(metadata: &fs::Metadata) -> String {
 fn shown(path: &Path) -> String {
     path.display().to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener as Plain;
+
+    use super::*;
+
+    #[test]
+    fn row_1_socket_path_does_not_exist_directory_exists() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x-reg.sock");
+        assert_eq!(examine(&path).unwrap(), Found::Absent);
+        remove_stale(&path).unwrap();
+    }
+
+    #[test]
+    fn row_2_parent_directory_does_not_exist() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("missing/x-reg.sock");
+        assert_eq!(examine(&path).unwrap(), Found::Absent);
+        remove_stale(&path).unwrap();
+    }
+
+    #[test]
+    fn row_3_live_unix_socket_at_path() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x-reg.sock");
+        let _live = Plain::bind(&path).unwrap();
+        assert!(matches!(examine(&path).unwrap(), Found::Socket(_)));
+        remove_stale(&path).unwrap();
+        assert_eq!(fs::symlink_metadata(&path).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn row_4_regular_file_at_path_unix() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x-reg.sock");
+        fs::write(&path, "precious").unwrap();
+        let error = examine(&path).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("file exists in socketPath {} but it's not a socket.", path.display())));
+        assert!(remove_stale(&path).is_err());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
+    }
+
+    #[tokio::test]
+    async fn the_name_appears_complete_and_only_our_own_socket_is_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = path(directory.path().to_str().unwrap(), "x");
+        let (_listener, ours) = bind(&path).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, SOCKET_MODE);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "nothing temporary is left");
+        let (_other, theirs) = bind(&path).unwrap();
+        remove_own(&path, ours).unwrap();
+        assert!(path.exists(), "it belongs to the second listener now");
+        remove_own(&path, theirs).unwrap();
+        assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn a_path_too_long_for_a_socket_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let error = bind(&directory.path().join("x".repeat(120))).unwrap_err().to_string();
+        assert!(error.contains("107 bytes"), "{error}");
+    }
+}
