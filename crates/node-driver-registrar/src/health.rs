@@ -37,7 +37,7 @@ impl HealthCheck {
         };
         let health = policy::health(exists, check);
         match health.status {
-            200 => tracing::info!(v = 5, "Health check succeeded"),
+            200 => csi_client::verbose!(5, "Health check succeeded"),
             404 => tracing::error!("Health check failed, registration socket does not exist"),
             _ => tracing::error!(err = health.body, "Health check failed"),
         }
@@ -46,7 +46,7 @@ impl HealthCheck {
 
     async fn ask_ourselves(&self) -> Result<(), String> {
         let path = self.path.display();
-        tracing::info!(v = 4, socketfile = %path, "Attempting to open a gRPC connection");
+        csi_client::verbose!(4, socketfile = %path, "Attempting to open a gRPC connection");
         let connecting = |error: String| format!("error connecting to node-registrar socket {path}: {error}");
         let endpoint = Endpoint::try_from(format!("unix://{path}"))
             .map_err(|error| connecting(error.to_string()))?
@@ -55,7 +55,7 @@ impl HealthCheck {
             .await
             .map_err(|_| connecting("context deadline exceeded".to_owned()))?
             .map_err(|error| connecting(chain(&error)))?;
-        tracing::info!(v = 4, "Calling node registrar to check if it still responds");
+        csi_client::verbose!(4, "Calling node registrar to check if it still responds");
         let mut client = RegistrationClient::new(channel);
         let asking = |error: String| format!("error getting info from node-registrar socket: {error}");
         let answer = tokio::time::timeout(self.timeout, client.get_info(InfoRequest {}))

@@ -2,8 +2,11 @@
 
 use csi_client::registration::registration_server::Registration;
 use csi_client::registration::{InfoRequest, PluginInfo, RegistrationStatus, RegistrationStatusResponse};
+use sidecar_core::clock::Clock;
 use tokio::sync::watch;
 use tonic::{Request, Response, Status};
+
+use crate::metrics::RegistrationMetrics;
 
 /// The only plugin type a CSI driver registers as.
 const PLUGIN_TYPE: &str = "CSIPlugin";
@@ -27,19 +30,27 @@ pub struct RegistrationService {
     driver: String,
     endpoint: String,
     verdict: watch::Sender<Registered>,
+    metrics: RegistrationMetrics,
+    clock: Clock,
 }
 
 impl RegistrationService {
     /// `endpoint` is the driver's socket as kubelet sees it, sent verbatim.
-    pub fn new(driver: String, endpoint: String, verdict: watch::Sender<Registered>) -> Self {
-        Self { driver, endpoint, verdict }
+    pub fn new(
+        driver: String,
+        endpoint: String,
+        verdict: watch::Sender<Registered>,
+        metrics: RegistrationMetrics,
+        clock: Clock,
+    ) -> Self {
+        Self { driver, endpoint, verdict, metrics, clock }
     }
 }
 
 #[tonic::async_trait]
 impl Registration for RegistrationService {
     async fn get_info(&self, _: Request<InfoRequest>) -> Result<Response<PluginInfo>, Status> {
-        tracing::info!(v = 4, request = "", "Received GetInfo call");
+        csi_client::verbose!(4, request = "", "Received GetInfo call");
         Ok(Response::new(PluginInfo {
             r#type: PLUGIN_TYPE.to_owned(),
             name: self.driver.clone(),
@@ -54,6 +65,7 @@ impl Registration for RegistrationService {
     ) -> Result<Response<RegistrationStatusResponse>, Status> {
         let status = request.into_inner();
         tracing::info!(status = text(&status), "Received NotifyRegistrationStatus call");
+        self.metrics.notified(status.plugin_registered, self.clock.now());
         let verdict =
             if status.plugin_registered { Registered::Yes } else { Registered::Refused(status.error) };
         self.verdict.send_replace(verdict);
