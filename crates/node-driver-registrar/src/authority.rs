@@ -22,7 +22,7 @@ const READ_CHUNK: usize = 4096;
 
 /// A server-side connection on which every request's `:authority` reads `localhost`.
 #[derive(Debug)]
-pub struct NormalizedAuthority<S> {
+pub(crate) struct NormalizedAuthority<S> {
     inner: S,
     rewriter: Rewriter,
     ready: Bytes,
@@ -30,18 +30,17 @@ pub struct NormalizedAuthority<S> {
 
 impl<S> NormalizedAuthority<S> {
     /// Wraps a freshly accepted connection; nothing may have been read from it yet.
-    pub fn new(inner: S) -> Self {
+    pub(crate) fn new(inner: S) -> Self {
         Self { inner, rewriter: Rewriter::new(), ready: Bytes::new() }
-    }
-
-    /// The wrapped connection.
-    pub fn get_ref(&self) -> &S {
-        &self.inner
     }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for NormalizedAuthority<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        out: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         while self.ready.is_empty() {
             let mut chunk = [0_u8; READ_CHUNK];
             let mut chunk = ReadBuf::new(&mut chunk);

@@ -5,6 +5,10 @@ use std::time::Duration;
 
 use csi_client::registration::InfoRequest;
 use csi_client::registration::registration_client::RegistrationClient;
+use sidecar_core::context::Context;
+use sidecar_core::exit::Exit;
+use sidecar_core::flags::Parsed;
+use sidecar_core::http::{Reply, serve_documented};
 use tonic::transport::Endpoint;
 
 use crate::policy::{self, Health};
@@ -14,9 +18,40 @@ use crate::socket::{self, Found};
 /// socket shows only as a timeout of the probe (sheet 13.10).
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// Serves `/healthz` and, if asked for, profiles at `address`, and what the documented flags name.
+///
+/// # Errors
+/// An address that cannot be listened on; upstream prints that error without a message.
+pub(crate) async fn serve(
+    address: Option<&str>,
+    parsed: &Parsed,
+    context: &Context,
+    check: HealthCheck,
+) -> Result<(), Exit> {
+    serve_documented(parsed, context).await?;
+    let Some(address) = address else {
+        tracing::info!("Skipping HTTP server");
+        return Ok(());
+    };
+    tracing::info!(endpoint = address, "Starting HTTP server");
+    let endpoint = context.http.listen(address).await.map_err(|error| Exit::failure(1, "").because(error))?;
+    if parsed.bool("enable-pprof") {
+        tracing::info!(endpoint = address, "Starting profiling");
+        endpoint.serve_profiles();
+    }
+    let answer = move |_| {
+        let check = check.clone();
+        async move {
+            let health = check.run().await;
+            Reply::text(health.status, health.body)
+        }
+    };
+    endpoint.routes().add("/healthz", answer).map_err(|error| Exit::usage(error.to_string()))
+}
+
 /// Checks the registration socket the way kubelet would use it.
 #[derive(Debug, Clone)]
-pub struct HealthCheck {
+pub(crate) struct HealthCheck {
     path: PathBuf,
     driver: String,
     timeout: Duration,
@@ -24,13 +59,15 @@ pub struct HealthCheck {
 
 impl HealthCheck {
     /// `timeout` bounds the `GetInfo` call (`--timeout`).
-    pub fn new(path: PathBuf, driver: String, timeout: Duration) -> Self {
+    pub(crate) fn new(path: PathBuf, driver: String, timeout: Duration) -> Self {
         Self { path, driver, timeout }
     }
 
     /// Looks at the path, calls `GetInfo` through it, and logs what is wrong.
-    pub async fn run(&self) -> Health {
-        let exists = socket::examine(&self.path).map(|found| found != Found::Absent).map_err(|error| error.to_string());
+    pub(crate) async fn run(&self) -> Health {
+        let exists = socket::examine(&self.path)
+            .map(|found| found != Found::Absent)
+            .map_err(|error| error.to_string());
         let check = match exists {
             Ok(true) => Some(self.ask_ourselves().await),
             _ => None,
@@ -60,7 +97,9 @@ impl HealthCheck {
         let asking = |error: String| format!("error getting info from node-registrar socket: {error}");
         let answer = tokio::time::timeout(self.timeout, client.get_info(InfoRequest {}))
             .await
-            .map_err(|_| asking("rpc error: code = DeadlineExceeded desc = context deadline exceeded".to_owned()))?
+            .map_err(|_| {
+                asking("rpc error: code = DeadlineExceeded desc = context deadline exceeded".to_owned())
+            })?
             .map_err(|status| asking(csi_client::status_text(&status)))?;
         policy::check_name(&self.driver, &answer.into_inner().name)
     }

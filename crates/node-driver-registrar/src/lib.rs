@@ -7,7 +7,7 @@
 //! [`run`] is the whole story; [`policy`] holds the decisions, [`socket`] and [`listener`] the socket on disk,
 //! [`authority`] what makes kubelet's calls acceptable to a Rust server, [`server`] the answers, [`health`] `/healthz`.
 
-pub mod authority;
+mod authority;
 mod driver;
 mod flags;
 mod health;
@@ -43,11 +43,12 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// Registers the driver and keeps it registered until the process is asked to stop.
 pub async fn run(parsed: Parsed, context: Context) -> Result<(), Exit> {
     let flags = Flags::new(&parsed);
-    match policy::start(&flags) {
+    let address = match policy::start(&flags) {
         Start::Refuse(reason) => return Err(Exit::failure(1, reason)),
         Start::Probe => return Ok(()),
-        Start::Version | Start::Register(_) => {}
-    }
+        Start::Version => None,
+        Start::Register(address) => address,
+    };
     entry::prologue(&parsed, &context)?;
     tracing::info!(mode = flags.mode, "Running node-driver-registrar");
     refuse_two_addresses(&flags)?;
@@ -59,11 +60,17 @@ pub async fn run(parsed: Parsed, context: Context) -> Result<(), Exit> {
         return Ok(());
     };
     csi_client::verbose!(2, csiDriverName = driver, "CSI driver name");
-    register(&flags, &parsed, &context, driver).await
+    register(&flags, address.as_deref(), &parsed, &context, driver).await
 }
 
 /// Serves the registration API until kubelet refuses the driver or the process is asked to stop.
-async fn register(flags: &Flags, parsed: &Parsed, context: &Context, driver: String) -> Result<(), Exit> {
+async fn register(
+    flags: &Flags,
+    address: Option<&str>,
+    parsed: &Parsed,
+    context: &Context,
+    driver: String,
+) -> Result<(), Exit> {
     let path = match &flags.registration_path {
         Some(path) => path.into(),
         None => socket::path(&flags.plugin_registration_path, &driver),
@@ -73,7 +80,7 @@ async fn register(flags: &Flags, parsed: &Parsed, context: &Context, driver: Str
         .map_err(|error| Exit::failure(1, "Failed to register metrics").because(error))?;
     let check = HealthCheck::new(path.clone(), driver.clone(), flags.timeout);
     // Before the socket: a port that is taken must not leave a socket behind (sheet 13.8).
-    health::serve(flags, parsed, context, check).await?;
+    health::serve(address, parsed, context, check).await?;
 
     tracing::info!(socketPath = %path.display(), "Starting Registration Server");
     let listener = Listener::bind(&path)
@@ -89,10 +96,11 @@ async fn register(flags: &Flags, parsed: &Parsed, context: &Context, driver: Str
         metrics,
         context.clock.clone(),
     );
-    let server = Server::builder().add_service(RegistrationServer::new(service)).serve_with_incoming_shutdown(
-        ReceiverStream::new(listener.serve(stop.clone())),
-        stop.clone().cancelled_owned(),
-    );
+    let server =
+        Server::builder().add_service(RegistrationServer::new(service)).serve_with_incoming_shutdown(
+            ReceiverStream::new(listener.serve(stop.clone())),
+            stop.clone().cancelled_owned(),
+        );
     let mut server = tokio::spawn(server);
     let outcome = tokio::select! {
         biased;

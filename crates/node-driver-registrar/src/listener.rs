@@ -24,11 +24,11 @@ const PEER_TIMEOUT: Duration = Duration::from_secs(1);
 const BACKLOG: usize = 16;
 
 /// A connection the registration server can read.
-pub type Incoming = Result<NormalizedAuthority<UnixStream>, io::Error>;
+pub(crate) type Incoming = Result<NormalizedAuthority<UnixStream>, io::Error>;
 
 /// The registration socket while it is served.
 #[derive(Debug)]
-pub struct Listener {
+pub(crate) struct Listener {
     path: PathBuf,
     socket: UnixListener,
     identity: watch::Sender<Identity>,
@@ -36,19 +36,19 @@ pub struct Listener {
 
 impl Listener {
     /// Removes a stale socket and binds a new one.
-    pub fn bind(path: &Path) -> Result<Self, SocketError> {
+    pub(crate) fn bind(path: &Path) -> Result<Self, SocketError> {
         socket::remove_stale(path)?;
         let (socket, identity) = socket::bind(path)?;
         Ok(Self { path: path.to_owned(), socket, identity: watch::Sender::new(identity) })
     }
 
     /// Tells which file is ours, also after it was made anew.
-    pub fn identity(&self) -> watch::Receiver<Identity> {
+    pub(crate) fn identity(&self) -> watch::Receiver<Identity> {
         self.identity.subscribe()
     }
 
     /// Accepts connections until `stop`; they come out of the receiver.
-    pub fn serve(self, stop: CancellationToken) -> mpsc::Receiver<Incoming> {
+    pub(crate) fn serve(self, stop: CancellationToken) -> mpsc::Receiver<Incoming> {
         let (sender, receiver) = mpsc::channel(BACKLOG);
         tokio::spawn(self.accept(sender, stop));
         receiver

@@ -6,14 +6,14 @@ use prometheus::{Gauge, IntGauge, Registry};
 
 /// The registrar's gauges. Clones share their values.
 #[derive(Clone, Debug)]
-pub struct RegistrationMetrics {
+pub(crate) struct RegistrationMetrics {
     registered: IntGauge,
     last_notification: Gauge,
 }
 
 impl RegistrationMetrics {
     /// Makes the gauges and registers them.
-    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+    pub(crate) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let registered = IntGauge::new(
             "csi_node_driver_registrar_registered",
             "Whether kubelet has registered the CSI driver (1) or not (0).",
@@ -28,7 +28,7 @@ impl RegistrationMetrics {
     }
 
     /// Kubelet has spoken.
-    pub fn notified(&self, registered: bool, at: jiff::Timestamp) {
+    pub(crate) fn notified(&self, registered: bool, at: jiff::Timestamp) {
         self.registered.set(i64::from(registered));
         // Milliseconds of this century are exact in 53 bits.
         #[allow(clippy::cast_precision_loss)]

@@ -4,7 +4,7 @@ use crate::flags::Flags;
 
 /// What to do after the flags were read (sheet node-driver-registrar, section 3, steps 4 to 9).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Start {
+pub(crate) enum Start {
     /// Print the version and end.
     Version,
     /// The exec probe of old manifests: end with success.
@@ -16,7 +16,7 @@ pub enum Start {
 }
 
 /// The checks that come before anything is said: version, required path, probe mode.
-pub fn start(flags: &Flags) -> Start {
+pub(crate) fn start(flags: &Flags) -> Start {
     if flags.version {
         return Start::Version;
     }
@@ -30,7 +30,7 @@ pub fn start(flags: &Flags) -> Start {
 }
 
 /// Whether both forms of the health address were given, which is refused after the first log lines.
-pub fn addresses_conflict(flags: &Flags) -> bool {
+pub(crate) fn addresses_conflict(flags: &Flags) -> bool {
     flags.health_port > 0 && !flags.http_endpoint.is_empty()
 }
 
@@ -43,7 +43,7 @@ fn listen_address(flags: &Flags) -> Option<String> {
 
 /// What lies at the registration path while we serve.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AtPath {
+pub(crate) enum AtPath {
     /// Our own socket.
     Ours,
     /// Nothing.
@@ -58,7 +58,7 @@ pub enum AtPath {
 
 /// What to do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Mend {
+pub(crate) enum Mend {
     /// All is well.
     Nothing,
     /// Bind the path again.
@@ -69,18 +69,20 @@ pub enum Mend {
 
 /// A socket that vanished or died is replaced. A living one is not: two registrars of one driver (an old pod beside
 /// its successor) would otherwise take it from each other for ever. A file that is no socket is never removed.
-pub fn mend(found: &AtPath) -> Mend {
+pub(crate) fn mend(found: &AtPath) -> Mend {
     match found {
         AtPath::Ours => Mend::Nothing,
         AtPath::Nothing | AtPath::DeadSocket => Mend::BindAgain,
-        AtPath::LivePeer => Mend::Report("another process serves it; is a second pod of this driver running?".to_owned()),
+        AtPath::LivePeer => {
+            Mend::Report("another process serves it; is a second pod of this driver running?".to_owned())
+        }
         AtPath::Unusable(error) => Mend::Report(error.clone()),
     }
 }
 
 /// What `/healthz` answers: status and body (sheet section 5.3).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Health {
+pub(crate) struct Health {
     /// HTTP status.
     pub status: u16,
     /// Body, plain text.
@@ -89,7 +91,7 @@ pub struct Health {
 
 /// Judges the registration socket: `exists` is whether a socket lies at the path (or why that cannot be said),
 /// `check` the outcome of the self-check through it.
-pub fn health(exists: Result<bool, String>, check: Option<Result<(), String>>) -> Health {
+pub(crate) fn health(exists: Result<bool, String>, check: Option<Result<(), String>>) -> Health {
     match (exists, check) {
         (Err(error), _) | (Ok(true), Some(Err(error))) => Health { status: 500, body: error },
         (Ok(false), _) => Health { status: 404, body: "registration socket does not exist".to_owned() },
@@ -98,7 +100,7 @@ pub fn health(exists: Result<bool, String>, check: Option<Result<(), String>>) -
 }
 
 /// The self-check's verdict on the name that answered at the registration socket.
-pub fn check_name(expected: &str, answered: &str) -> Result<(), String> {
+pub(crate) fn check_name(expected: &str, answered: &str) -> Result<(), String> {
     if expected == answered { Ok(()) } else { Err(format!("invalid driver name {answered}")) }
 }
 
@@ -119,7 +121,10 @@ mod tests {
     fn health_tells_absent_from_broken() {
         assert_eq!(health(Ok(true), Some(Ok(()))).status, 200);
         assert_eq!(health(Ok(false), None).status, 404);
-        assert_eq!(health(Err("file exists".to_owned()), None), Health { status: 500, body: "file exists".to_owned() });
+        assert_eq!(
+            health(Err("file exists".to_owned()), None),
+            Health { status: 500, body: "file exists".to_owned() }
+        );
         assert_eq!(health(Ok(true), Some(Err("late".to_owned()))).status, 500);
     }
 }

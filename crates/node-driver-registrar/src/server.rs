@@ -15,7 +15,7 @@ const SUPPORTED_VERSION: &str = "1.0.0";
 
 /// What kubelet has told us so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Registered {
+pub(crate) enum Registered {
     /// Kubelet has not called yet.
     Unknown,
     /// Kubelet uses the driver.
@@ -26,7 +26,7 @@ pub enum Registered {
 
 /// Answers kubelet with constant facts and passes its verdict on.
 #[derive(Debug)]
-pub struct RegistrationService {
+pub(crate) struct RegistrationService {
     driver: String,
     endpoint: String,
     verdict: watch::Sender<Registered>,
@@ -36,7 +36,7 @@ pub struct RegistrationService {
 
 impl RegistrationService {
     /// `endpoint` is the driver's socket as kubelet sees it, sent verbatim.
-    pub fn new(
+    pub(crate) fn new(
         driver: String,
         endpoint: String,
         verdict: watch::Sender<Registered>,

@@ -17,9 +17,11 @@ const SOCKET_MODE: u32 = 0o700;
 
 /// Why the registration socket could not be made or removed. Texts are those of the sheet, section 5.1.
 #[derive(Debug, Error)]
-pub enum SocketError {
+pub(crate) enum SocketError {
     /// A regular file, directory or device lies at the path; it is left alone.
-    #[error("file exists in socketPath {path} but it's not a socket.: {found}; remove it or choose another --plugin-registration-path")]
+    #[error(
+        "file exists in socketPath {path} but it's not a socket.: {found}; remove it or choose another --plugin-registration-path"
+    )]
     NotASocket {
         /// The registration socket's path.
         path: String,
@@ -54,14 +56,14 @@ pub enum SocketError {
 
 /// Which file it is: device and inode, as renames and path names do not change them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Identity {
+pub(crate) struct Identity {
     device: u64,
     inode: u64,
 }
 
 /// What lies at the registration path.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Found {
+pub(crate) enum Found {
     /// Nothing, or not even the directory.
     Absent,
     /// A socket, ours or another's.
@@ -69,12 +71,12 @@ pub enum Found {
 }
 
 /// The path kubelet will see: `<directory>/<driver>-reg.sock`, joined without cleaning as upstream does.
-pub fn path(directory: &str, driver: &str) -> PathBuf {
+pub(crate) fn path(directory: &str, driver: &str) -> PathBuf {
     PathBuf::from(format!("{directory}/{driver}-reg.sock"))
 }
 
 /// Looks at the path, following links.
-pub fn examine(path: &Path) -> Result<Found, SocketError> {
+pub(crate) fn examine(path: &Path) -> Result<Found, SocketError> {
     match fs::metadata(path) {
         Ok(metadata) if metadata.file_type().is_socket() => Ok(Found::Socket(Identity::of(&metadata))),
         Ok(metadata) => Err(SocketError::NotASocket { path: shown(path), found: describe(&metadata) }),
@@ -84,7 +86,7 @@ pub fn examine(path: &Path) -> Result<Found, SocketError> {
 }
 
 /// Unlinks a socket left by an earlier instance; anything else that lies there is an error and stays.
-pub fn remove_stale(path: &Path) -> Result<(), SocketError> {
+pub(crate) fn remove_stale(path: &Path) -> Result<(), SocketError> {
     if examine(path)? == Found::Absent {
         return Ok(());
     }
@@ -92,7 +94,7 @@ pub fn remove_stale(path: &Path) -> Result<(), SocketError> {
 }
 
 /// Removes the socket at the end, but only if it is still `ours`: another instance may have taken the name.
-pub fn remove_own(path: &Path, ours: Identity) -> Result<(), SocketError> {
+pub(crate) fn remove_own(path: &Path, ours: Identity) -> Result<(), SocketError> {
     match examine(path) {
         Ok(Found::Socket(found)) if found == ours => unlink(path),
         _ => Ok(()),
@@ -100,14 +102,17 @@ pub fn remove_own(path: &Path, ours: Identity) -> Result<(), SocketError> {
 }
 
 /// Binds the socket and moves it to `path`, replacing whatever socket is there in one step.
-pub fn bind(path: &Path) -> Result<(UnixListener, Identity), SocketError> {
+pub(crate) fn bind(path: &Path) -> Result<(UnixListener, Identity), SocketError> {
     let failed = |error: &io::Error| SocketError::Bind { path: shown(path), error: system_text(error) };
     // Shorter than any `<driver>-reg.sock`, so that it fits wherever the final name fits (107 bytes, sheet 14.6).
     let temporary = path.with_file_name(format!(".{}", std::process::id()));
     if path.as_os_str().len() > 107 {
         return Err(SocketError::Bind {
             path: shown(path),
-            error: format!("invalid argument: a socket path may have 107 bytes, this one has {}", path.as_os_str().len()),
+            error: format!(
+                "invalid argument: a socket path may have 107 bytes, this one has {}",
+                path.as_os_str().len()
+            ),
         });
     }
     let _ = fs::remove_file(&temporary);
@@ -125,7 +130,7 @@ pub fn bind(path: &Path) -> Result<(UnixListener, Identity), SocketError> {
 }
 
 /// An error's text as the Go runtime prints it: lower case and without Rust's error number.
-pub fn system_text(error: &io::Error) -> String {
+pub(crate) fn system_text(error: &io::Error) -> String {
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or_default();
     let mut characters = text.chars();
@@ -199,7 +204,10 @@ mod tests {
         let path = directory.path().join("x-reg.sock");
         fs::write(&path, "precious").unwrap();
         let error = examine(&path).unwrap_err().to_string();
-        assert!(error.starts_with(&format!("file exists in socketPath {} but it's not a socket.", path.display())));
+        assert!(
+            error
+                .starts_with(&format!("file exists in socketPath {} but it's not a socket.", path.display()))
+        );
         assert!(remove_stale(&path).is_err());
         assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
     }

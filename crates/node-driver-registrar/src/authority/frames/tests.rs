@@ -69,8 +69,8 @@ fn the_encoded_path_becomes_localhost_whatever_the_pieces() {
     let frames = decoded(&whole[PREFACE.len()..]);
     assert_eq!(frames.len(), 3, "{frames:?}");
     assert_eq!(frames[1].0, FLAG_END_HEADERS);
-    let expected =
-        [(":method", "POST"), (":authority", "localhost"), ("te", "trailers")].map(|(n, v)| (n.to_owned(), v.to_owned()));
+    let expected = [(":method", "POST"), (":authority", "localhost"), ("te", "trailers")]
+        .map(|(n, v)| (n.to_owned(), v.to_owned()));
     assert_eq!(frames[1].1, expected);
 }
 
@@ -122,7 +122,9 @@ fn nonsense_is_an_error_not_a_panic() {
 
 #[test]
 fn integers_follow_the_rfc_examples() {
-    for (value, expected) in [(10, vec![10]), (126, vec![126]), (127, vec![127, 0]), (1337, vec![127, 186, 9])] {
+    for (value, expected) in
+        [(10, vec![10]), (126, vec![126]), (127, vec![127, 0]), (1337, vec![127, 186, 9])]
+    {
         let mut out = BytesMut::new();
         integer(&mut out, value);
         assert_eq!(out.to_vec(), expected, "{value}");
