@@ -35,9 +35,8 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    /// Removes a stale socket and binds a new one.
+    /// Binds the socket, in place of one that an earlier instance left.
     pub(crate) fn bind(path: &Path) -> Result<Self, SocketError> {
-        socket::remove_stale(path)?;
         let (socket, identity) = socket::bind(path)?;
         Ok(Self { path: path.to_owned(), socket, identity: watch::Sender::new(identity) })
     }

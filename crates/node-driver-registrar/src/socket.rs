@@ -85,14 +85,6 @@ pub(crate) fn examine(path: &Path) -> Result<Found, SocketError> {
     }
 }
 
-/// Unlinks a socket left by an earlier instance; anything else that lies there is an error and stays.
-pub(crate) fn remove_stale(path: &Path) -> Result<(), SocketError> {
-    if examine(path)? == Found::Absent {
-        return Ok(());
-    }
-    unlink(path)
-}
-
 /// Removes the socket at the end, but only if it is still `ours`: another instance may have taken the name.
 pub(crate) fn remove_own(path: &Path, ours: Identity) -> Result<(), SocketError> {
     match examine(path) {
@@ -101,7 +93,8 @@ pub(crate) fn remove_own(path: &Path, ours: Identity) -> Result<(), SocketError>
     }
 }
 
-/// Binds the socket and moves it to `path`, replacing whatever socket is there in one step.
+/// Binds the socket and moves it to `path`. A socket of an earlier instance is replaced in one step, so that there is
+/// no moment in which kubelet sees none and unregisters the driver; anything else that lies there is an error and stays.
 pub(crate) fn bind(path: &Path) -> Result<(UnixListener, Identity), SocketError> {
     let failed = |error: &io::Error| SocketError::Bind { path: shown(path), error: system_text(error) };
     // Shorter than any `<driver>-reg.sock`, so that it fits wherever the final name fits (107 bytes, sheet 14.6).
@@ -115,7 +108,8 @@ pub(crate) fn bind(path: &Path) -> Result<(UnixListener, Identity), SocketError>
             ),
         });
     }
-    let _ = fs::remove_file(&temporary);
+    examine(path)?;
+    let _nothing_of_ours_is_there = fs::remove_file(&temporary);
     let listener = UnixListener::bind(&temporary).map_err(|error| failed(&error))?;
     let placed = fs::set_permissions(&temporary, fs::Permissions::from_mode(SOCKET_MODE))
         .and_then(|()| fs::metadata(&temporary))
@@ -123,7 +117,7 @@ pub(crate) fn bind(path: &Path) -> Result<(UnixListener, Identity), SocketError>
     match placed {
         Ok(identity) => Ok((listener, identity)),
         Err(error) => {
-            let _ = fs::remove_file(&temporary);
+            let _the_first_error_counts = fs::remove_file(&temporary);
             Err(failed(&error))
         }
     }
@@ -172,12 +166,13 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn row_1_socket_path_does_not_exist_directory_exists() {
+    #[tokio::test]
+    async fn row_1_socket_path_does_not_exist_directory_exists() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("x-reg.sock");
         assert_eq!(examine(&path).unwrap(), Found::Absent);
-        remove_stale(&path).unwrap();
+        bind(&path).unwrap();
+        assert!(matches!(examine(&path).unwrap(), Found::Socket(_)));
     }
 
     #[test]
@@ -185,21 +180,21 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("missing/x-reg.sock");
         assert_eq!(examine(&path).unwrap(), Found::Absent);
-        remove_stale(&path).unwrap();
     }
 
-    #[test]
-    fn row_3_live_unix_socket_at_path() {
+    #[tokio::test]
+    async fn row_3_live_unix_socket_at_path() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("x-reg.sock");
         let _live = Plain::bind(&path).unwrap();
-        assert!(matches!(examine(&path).unwrap(), Found::Socket(_)));
-        remove_stale(&path).unwrap();
-        assert_eq!(fs::symlink_metadata(&path).unwrap_err().kind(), io::ErrorKind::NotFound);
+        let Found::Socket(live) = examine(&path).unwrap() else { panic!("a socket is there") };
+        let (_ours, identity) = bind(&path).unwrap();
+        assert_ne!(identity, live, "the old socket is gone from the path");
+        assert_eq!(examine(&path).unwrap(), Found::Socket(identity));
     }
 
-    #[test]
-    fn row_4_regular_file_at_path_unix() {
+    #[tokio::test]
+    async fn row_4_regular_file_at_path_unix() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("x-reg.sock");
         fs::write(&path, "precious").unwrap();
@@ -208,7 +203,7 @@ mod tests {
             error
                 .starts_with(&format!("file exists in socketPath {} but it's not a socket.", path.display()))
         );
-        assert!(remove_stale(&path).is_err());
+        assert!(matches!(bind(&path), Err(SocketError::NotASocket { .. })));
         assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
     }
 

@@ -160,7 +160,8 @@ fn origin_of(address: &Address) -> Uri {
 /// for a driver that is slow after `listen` as for one that is slow before.)
 async fn first_dial(address: &Address, timeout: Option<Duration>) -> Result<Established, ConnectError> {
     let mut last = None;
-    let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+    let start = Instant::now();
+    let deadline = timeout.and_then(|timeout| start.checked_add(timeout));
     let expired = async {
         match deadline {
             Some(deadline) => tokio::time::sleep_until(deadline).await,
@@ -169,7 +170,7 @@ async fn first_dial(address: &Address, timeout: Option<Duration>) -> Result<Esta
     };
     let remind = async {
         let period = Duration::from_secs(10);
-        let mut reminder = tokio::time::interval_at(Instant::now() + period, period);
+        let mut reminder = tokio::time::interval_at(start + period, period);
         loop {
             reminder.tick().await;
             tracing::info!(%address, "Still connecting");
@@ -178,8 +179,9 @@ async fn first_dial(address: &Address, timeout: Option<Duration>) -> Result<Esta
     let outcome = tokio::select! {
         biased;
         established = dial_until_ready(address, |error| last = Some(error)) => Some(established),
-        () = expired => None,
+        // Before the end, so that a wait of 30 s has its third line.
         () = remind => None,
+        () = expired => None,
     };
     outcome.ok_or_else(|| ConnectError::Deadline { address: address.clone(), last })
 }

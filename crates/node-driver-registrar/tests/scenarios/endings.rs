@@ -122,7 +122,7 @@ fn row_17_driver_socket_appears_after_10_s() {
     let registrar = node.start(&[]);
     registrar.wait_for("Still connecting");
     let appeared = std::time::Instant::now();
-    node.driver.serve_unix(&node.driver_socket()).unwrap();
+    node.serve_driver();
     registrar.wait_for("Registration Server started");
     assert!(
         appeared.elapsed() < Duration::from_secs(5),

@@ -16,6 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(45);
 pub(crate) struct Node {
     directory: tempfile::TempDir,
     pub(crate) driver: ScriptedDriver,
+    runtime: tokio::runtime::Runtime,
 }
 
 impl Node {
@@ -24,14 +25,22 @@ impl Node {
         let directory = tempfile::tempdir().unwrap();
         std::fs::create_dir(directory.path().join("registration")).unwrap();
         let driver = ScriptedDriver::new(DriverConfig { name: "x".to_owned(), ..DriverConfig::default() });
-        Self { directory, driver }
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        let runtime = runtime.worker_threads(1).enable_all().build().unwrap();
+        Self { directory, driver, runtime }
     }
 
     /// The same, with the driver serving already.
     pub(crate) fn with_driver() -> Self {
         let node = Self::new();
-        node.driver.serve_unix(&node.driver_socket()).unwrap();
+        node.serve_driver();
         node
+    }
+
+    /// Lets the driver listen.
+    pub(crate) fn serve_driver(&self) {
+        let _in_runtime = self.runtime.enter();
+        self.driver.serve_unix(&self.driver_socket()).unwrap();
     }
 
     pub(crate) fn driver_socket(&self) -> PathBuf {
