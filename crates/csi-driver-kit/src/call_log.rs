@@ -20,13 +20,13 @@ impl CallLog {
     /// Logs that a call came in. The request is put into text only if somebody wants to read it.
     pub(crate) fn begin<Q: Message + Name>(method: &'static str, request: &Q) -> Self {
         if method == PROBE {
-            verbose!(5, "GRPC call: {method}");
+            verbose!(5, unstructured = true, "GRPC call: {method}");
         } else {
-            verbose!(3, "GRPC call: {method}");
+            verbose!(3, unstructured = true, "GRPC call: {method}");
         }
         let request = verbosity::enabled(DETAILED).then(|| sanitize::to_json(request));
         if let Some(json) = &request {
-            verbose!(5, "GRPC request: {json}");
+            verbose!(5, unstructured = true, "GRPC request: {json}");
         }
         Self { method, request }
     }
@@ -35,14 +35,19 @@ impl CallLog {
     pub(crate) fn end<A: Message + Name>(self, result: Result<&A, &Status>) {
         let error = result.err().map(status_text);
         if let Some(error) = &error {
-            tracing::error!("GRPC error: {error}");
+            tracing::error!(unstructured = true, "GRPC error: {error}");
         }
         let Some(request) = self.request else { return };
         let response = result.map_or_else(|_| "null".to_owned(), sanitize::to_json);
         if error.is_none() {
-            verbose!(5, "GRPC response: {response}");
+            verbose!(5, unstructured = true, "GRPC response: {response}");
         }
-        verbose!(5, "gRPCCall: {}", summary(self.method, &request, &response, error.as_deref()));
+        verbose!(
+            5,
+            unstructured = true,
+            "gRPCCall: {}",
+            summary(self.method, &request, &response, error.as_deref())
+        );
     }
 }
 

@@ -16,6 +16,9 @@ use crate::service::Service;
 
 pub use socket::{BoundSocket, SocketError};
 
+/// How long callers have to close their connections when no call is running any more.
+const IDLE_CONNECTION_GRACE: Duration = Duration::from_secs(1);
+
 /// Why a driver could not serve.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -69,6 +72,7 @@ impl Listener {
     }
 
     /// Serves until `stop` completes, then lets running calls finish, for at most `grace`, and removes the socket.
+    /// Callers are told to close their connections; those that do not are cut off soon after the last call.
     ///
     /// Answers whether everything finished in time.
     pub async fn serve<D: Driver>(
@@ -86,9 +90,20 @@ impl Listener {
             result = &mut serving => return result.map(|()| true),
             () = stop => stopping.cancel(),
         }
-        let drained = async {
-            serving.await?;
+        // A caller that keeps its connection open without a call must not hold up the end.
+        let idle = async {
             service.finished().await;
+            tokio::time::sleep(IDLE_CONNECTION_GRACE).await;
+        };
+        let drained = async {
+            tokio::select! {
+                biased;
+                result = &mut serving => {
+                    result?;
+                    service.finished().await;
+                }
+                () = idle => {}
+            }
             Ok(())
         };
         match tokio::time::timeout(grace, drained).await {
@@ -123,3 +138,6 @@ async fn bind_tcp(address: &str) -> Result<TcpListener, ServeError> {
     };
     result.map_err(|error| ServeError::Tcp { address: address.to_owned(), error })
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 /// Settings of one driver process. The defaults are those of the flags (sheet, section 2).
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "one per switch of the command line")]
 pub struct Config {
     /// `--drivername`
     pub driver_name: String,

@@ -83,8 +83,15 @@ impl Hostpath {
         self.keys.clone()
     }
 
+    /// A handle that no volume has; with seeded randomness a restarted driver draws the same ones again.
     pub(crate) fn new_id(&self) -> String {
-        self.random.uuid().to_string()
+        let state = self.store.get();
+        loop {
+            let id = self.random.uuid().to_string();
+            if state.volume(&id).is_none() {
+                return id;
+            }
+        }
     }
 
     /// The volume, or NOT_FOUND.

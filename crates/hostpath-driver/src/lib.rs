@@ -51,10 +51,10 @@ pub async fn run(parsed: Parsed, context: Context) -> Result<(), Exit> {
     let (config, endpoint) = flags::read(&parsed).map_err(not_initialized)?;
     tracing::info!(name = config.driver_name, version = config.version, "Driver");
     let driver = Hostpath::open(config, context.random.clone(), Steps::default()).map_err(not_initialized)?;
+    stop_on_other_signals(&context.shutdown)?;
     let service = Plugin::service(Arc::new(driver));
     let listener = Listener::bind(&endpoint).await.map_err(not_listening)?;
     tracing::info!(address = %endpoint, "Listening for connections");
-    stop_on_other_signals(&context.shutdown)?;
     let grace = context.shutdown.grace().saturating_sub(MARGIN);
     let finished =
         listener.serve(service, context.shutdown.requested(), grace).await.map_err(not_listening)?;

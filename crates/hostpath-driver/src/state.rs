@@ -205,10 +205,13 @@ fn check(state: &State, volume: &Volume) -> Result<(), String> {
     Ok(())
 }
 
+/// Ends of the names of the driver's own files: the state, and upstream's snapshots.
+const OWN_NAMES: [&str; 2] = ["state.json", ".snap"];
+
 /// Whether a handle can be the name of a file in the state directory without hitting one of the driver's own.
 /// Handles of ephemeral volumes come from outside.
 pub fn is_safe_id(id: &str) -> bool {
-    let own = id.starts_with('.') || id == "state.json" || id.ends_with(".snap");
+    let own = id.starts_with('.') || OWN_NAMES.iter().any(|name| id.ends_with(name));
     !id.is_empty() && id.len() <= 255 && !id.contains(['/', '\0']) && !own
 }
 

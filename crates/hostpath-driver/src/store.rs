@@ -91,16 +91,28 @@ mod tests {
         Volume { id: id.into(), name: name.into(), ..Volume::default() }
     }
 
+    fn put(store: &Store) {
+        let added = store.commit(|state| {
+            state.put(volume("id", "name"));
+            Ok(())
+        });
+        added.unwrap();
+    }
+
     #[test]
     fn state_add_volume_reload_from_file_find_by_id_and_name_delete_twice() {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::load(directory.path(), Steps::default()).unwrap();
-        store.commit(|state| Ok(state.put(volume("id", "name")))).unwrap();
+        put(&store);
         let reloaded = Store::load(directory.path(), Steps::default()).unwrap();
         assert_eq!(reloaded.get().volume("id"), reloaded.get().volume_by_name("name"));
         assert!(reloaded.get().volume("id").is_some());
         for _ in 0..2 {
-            reloaded.commit(|state| Ok(state.remove("id"))).unwrap();
+            let removed = reloaded.commit(|state| {
+                state.remove("id");
+                Ok(())
+            });
+            removed.unwrap();
         }
         let again = Store::load(directory.path(), Steps::default()).unwrap();
         assert_eq!(again.get().volumes().len(), 0);
@@ -110,7 +122,7 @@ mod tests {
     fn truncated_state_json_is_refused_and_left_alone() {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::load(directory.path(), Steps::default()).unwrap();
-        store.commit(|state| Ok(state.put(volume("id", "name")))).unwrap();
+        put(&store);
         drop(store);
         let path = directory.path().join(FILE);
         let whole = std::fs::read(&path).unwrap();

@@ -89,7 +89,7 @@ impl Hostpath {
                 wanted.target
             ))),
             Shown::Ours { read_only } => self.check_published_alike(&volume, wanted, read_only),
-            Shown::Nothing => self.publish_anew(&volume, wanted),
+            Shown::Nothing => self.publish_anew(&volume, &wanted),
         }
     }
 
@@ -142,7 +142,7 @@ impl Hostpath {
         })
     }
 
-    fn publish_anew(&self, volume: &Volume, wanted: Publication) -> Result<(), Error> {
+    fn publish_anew(&self, volume: &Volume, wanted: &Publication) -> Result<(), Error> {
         let known = volume.published.contains(&wanted.target);
         self.record(volume, wanted.clone())?;
         let path = PathBuf::from(&wanted.target);

@@ -1,0 +1,290 @@
+//! Every call is cut off, and made to fail, after each of its steps. Then a new driver starts in the same directory:
+//! what was acknowledged is there, nothing else is, and the caller's retry succeeds.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use csi_driver_kit::loop_device;
+use hostpath_driver::hostpath::Hostpath;
+use hostpath_driver::steps::Steps;
+use rustix::io::Errno;
+
+use crate::support::{
+    MIB, Place, create, create_request, ephemeral_request, eventually, ids, publish, publish_request,
+    unpublish,
+};
+
+/// Says at which step the driver ends or fails; counts down.
+#[derive(Clone, Default)]
+struct Fuse(Arc<AtomicUsize>);
+
+impl Fuse {
+    fn light(&self, steps: usize) {
+        self.0.store(steps, Ordering::SeqCst);
+    }
+
+    /// Whether it was not reached.
+    fn still_burning(&self) -> bool {
+        self.0.swap(0, Ordering::SeqCst) > 0
+    }
+
+    fn burn(&self) -> bool {
+        self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)) == Ok(1)
+    }
+}
+
+/// What a test is about: some volumes that exist, and the call that is disturbed. The call can be repeated.
+struct Scenario {
+    prepare: fn(&Hostpath, &Place),
+    call: fn(&Hostpath, &Place) -> Result<(), hostpath_driver::error::Error>,
+    /// What holds once the call has succeeded.
+    done: fn(&Hostpath, &Place),
+}
+
+/// The driver dies at every step in turn.
+fn die_everywhere(scenario: &Scenario) {
+    let mut step = 0;
+    loop {
+        step += 1;
+        let place = Place::new();
+        let fuse = Fuse::default();
+        let burning = fuse.clone();
+        let steps =
+            Steps::watched(move |_| if burning.burn() { resume_unwind(Box::new(())) } else { Ok(()) });
+        let driver = place.open_with(place.config(), steps);
+        (scenario.prepare)(&driver, &place);
+        fuse.light(step);
+        let outcome = catch_unwind(AssertUnwindSafe(|| (scenario.call)(&driver, &place)));
+        let survived = fuse.still_burning();
+        drop(driver);
+        let driver = place.open();
+        check_consistent(&driver, &place);
+        if survived {
+            outcome.expect("not reached, so no end").unwrap();
+            (scenario.done)(&driver, &place);
+            assert!(step > 2, "a call without steps");
+            return;
+        }
+        (scenario.call)(&driver, &place).unwrap();
+        (scenario.done)(&driver, &place);
+        check_consistent(&driver, &place);
+    }
+}
+
+/// Every step fails in turn, and the caller tries again without a restart; then with one.
+fn fail_everywhere(scenario: &Scenario) {
+    let mut step = 0;
+    loop {
+        step += 1;
+        let place = Place::new();
+        let fuse = Fuse::default();
+        let burning = fuse.clone();
+        let steps = Steps::watched(move |_| if burning.burn() { Err(Errno::IO) } else { Ok(()) });
+        let driver = place.open_with(place.config(), steps);
+        (scenario.prepare)(&driver, &place);
+        fuse.light(step);
+        let outcome = (scenario.call)(&driver, &place);
+        if fuse.still_burning() {
+            outcome.unwrap();
+            return;
+        }
+        (scenario.call)(&driver, &place).unwrap();
+        (scenario.done)(&driver, &place);
+        check_consistent(&driver, &place);
+        drop(driver);
+        check_consistent(&place.open(), &place);
+    }
+}
+
+fn disturb(scenario: &Scenario) {
+    die_everywhere(scenario);
+    fail_everywhere(scenario);
+}
+
+/// Data for every volume and no other, loop devices only where they are shown.
+#[track_caller]
+fn check_consistent(driver: &Hostpath, place: &Place) {
+    assert_eq!(place.data(), ids(driver));
+    for id in ids(driver) {
+        let bound = loop_device::find(&place.state_dir().join(&id)).unwrap();
+        let shown = place.leftovers().iter().filter(|path| path.contains("target")).count();
+        if shown == 0 {
+            eventually("unused loop devices unbound", || {
+                loop_device::find(&place.state_dir().join(&id)).unwrap().is_empty()
+            });
+        } else {
+            assert!(bound.len() <= 1, "{bound:?}");
+        }
+    }
+}
+
+#[test]
+fn create_is_cut_off() {
+    for block in [false, true] {
+        let call: fn(&Hostpath, &Place) -> _ = if block {
+            |driver, _| driver.create_volume(create_request("v", MIB, true)).map(drop)
+        } else {
+            |driver, _| driver.create_volume(create_request("v", MIB, false)).map(drop)
+        };
+        disturb(&Scenario {
+            prepare: |driver, _| {
+                create(driver, "other", MIB, false);
+            },
+            call,
+            done: |driver, _| assert_eq!(ids(driver).len(), 2),
+        });
+    }
+}
+
+#[test]
+fn delete_is_cut_off() {
+    disturb(&Scenario {
+        prepare: |driver, place| {
+            let id = create(driver, "v", MIB, false);
+            std::fs::create_dir_all(place.state_dir().join(&id).join("a/b/c")).unwrap();
+            std::fs::write(place.state_dir().join(&id).join("a/file"), "x").unwrap();
+            std::fs::write(place.path("handle"), id).unwrap();
+        },
+        call: |driver, place| driver.delete_volume(&std::fs::read_to_string(place.path("handle")).unwrap()),
+        done: |driver, _| assert!(ids(driver).is_empty()),
+    });
+}
+
+#[test]
+fn a_deletion_that_was_not_acknowledged_before_its_record_was_gone_keeps_the_data() {
+    let place = Place::new();
+    let steps =
+        Steps::watched(|step| if step == "delete: renamed" { resume_unwind(Box::new(())) } else { Ok(()) });
+    let driver = place.open_with(place.config(), steps);
+    let id = create(&driver, "v", MIB, false);
+    std::fs::write(place.state_dir().join(&id).join("file"), "precious").unwrap();
+    catch_unwind(AssertUnwindSafe(|| driver.delete_volume(&id))).unwrap_err();
+    drop(driver);
+    let driver = place.open();
+    assert_eq!(ids(&driver), [id.as_str()]);
+    assert_eq!(std::fs::read_to_string(place.state_dir().join(&id).join("file")).unwrap(), "precious");
+}
+
+/// The only volume.
+fn only(driver: &Hostpath) -> String {
+    ids(driver).remove(0)
+}
+
+#[test]
+fn stage_and_unstage_are_cut_off() {
+    disturb(&Scenario {
+        prepare: |driver, _| {
+            create(driver, "v", MIB, false);
+        },
+        call: |driver, place| {
+            let id = only(driver);
+            driver.stage(&id, &place.text("staging"))?;
+            driver.unstage(&id, &place.text("staging"))?;
+            driver.stage(&id, &place.text("staging"))
+        },
+        done: |driver, place| driver.stage(&only(driver), &place.text("staging")).unwrap(),
+    });
+}
+
+#[test]
+fn publish_is_cut_off() {
+    for block in [false, true] {
+        let prepare: fn(&Hostpath, &Place) = if block {
+            |driver, place| driver.stage(&create(driver, "v", MIB, true), &place.text("staging")).unwrap()
+        } else {
+            |driver, place| driver.stage(&create(driver, "v", MIB, false), &place.text("staging")).unwrap()
+        };
+        let call: fn(&Hostpath, &Place) -> _ = if block {
+            |driver, place| driver.publish(&publish_request(place, &only(driver), "target", true))
+        } else {
+            |driver, place| driver.publish(&publish_request(place, &only(driver), "target", false))
+        };
+        disturb(&Scenario {
+            prepare,
+            call,
+            done: |_, place| {
+                assert_eq!(place.leftovers().iter().filter(|path| path.ends_with("target")).count(), 1);
+            },
+        });
+    }
+}
+
+#[test]
+fn a_publication_that_was_cut_off_can_also_be_taken_back() {
+    for block in [false, true] {
+        let mut step = 0;
+        loop {
+            step += 1;
+            let place = Place::new();
+            let fuse = Fuse::default();
+            let burning = fuse.clone();
+            let steps =
+                Steps::watched(move |_| if burning.burn() { resume_unwind(Box::new(())) } else { Ok(()) });
+            let driver = place.open_with(place.config(), steps);
+            let id = create(&driver, "v", MIB, block);
+            driver.stage(&id, &place.text("staging")).unwrap();
+            fuse.light(step);
+            let request = publish_request(&place, &id, "target", block);
+            let _cut_off = catch_unwind(AssertUnwindSafe(|| driver.publish(&request)));
+            let survived = fuse.still_burning();
+            drop(driver);
+            let driver = place.open();
+            unpublish(&driver, &place, &id, "target");
+            assert!(!place.path("target").exists(), "step {step}");
+            eventually("clean", || place.leftovers().is_empty());
+            if survived {
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn unpublish_is_cut_off() {
+    for block in [false, true] {
+        let prepare: fn(&Hostpath, &Place) = if block {
+            |driver, place| publish(driver, place, &create(driver, "v", MIB, true), "target", true)
+        } else {
+            |driver, place| publish(driver, place, &create(driver, "v", MIB, false), "target", false)
+        };
+        disturb(&Scenario {
+            prepare,
+            call: |driver, place| driver.unpublish(&only(driver), &place.text("target")),
+            done: |_, place| {
+                assert!(!place.path("target").exists());
+                eventually("clean", || place.leftovers().is_empty());
+            },
+        });
+    }
+}
+
+#[test]
+fn an_ephemeral_life_is_cut_off() {
+    disturb(&Scenario {
+        prepare: |_, _| {},
+        call: |driver, place| {
+            driver.publish(&ephemeral_request(place, "csi-1", "target"))?;
+            driver.unpublish("csi-1", &place.text("target"))
+        },
+        done: |driver, place| {
+            assert!(ids(driver).is_empty());
+            place.assert_clean();
+        },
+    });
+}
+
+#[test]
+fn restart_between_create_and_the_answer() {
+    let place = Place::new();
+    let steps =
+        Steps::watched(|step| if step == "create: in place" { resume_unwind(Box::new(())) } else { Ok(()) });
+    let driver = place.open_with(place.config(), steps);
+    let request = create_request("v", MIB, false);
+    catch_unwind(AssertUnwindSafe(|| driver.create_volume(request.clone()))).unwrap_err();
+    drop(driver);
+    let driver = place.open();
+    let before = only(&driver);
+    let answered = driver.create_volume(request).unwrap().volume.unwrap().volume_id;
+    assert_eq!(answered, before, "the retry finds what the first call made");
+}

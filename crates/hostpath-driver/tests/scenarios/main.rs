@@ -1,0 +1,12 @@
+//! Scenarios of the hostpath driver: the sheet's table, crashes at every step, full disks, damaged state, real
+//! mounts and loop devices. They need root, as the driver does, and leave nothing behind.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "helpers of tests")]
+
+mod crash;
+mod damage;
+mod full_disk;
+mod process;
+mod publish;
+mod sheet;
+mod support;
+mod volumes;
