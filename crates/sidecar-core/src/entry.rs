@@ -17,6 +17,7 @@ use crate::context::{Context, Variables};
 use crate::exit::{Exit, Style};
 use crate::flags::{self, Binary, Notice, Parsed};
 use crate::logging;
+use crate::shutdown::Shutdown;
 
 /// Stack of a worker thread; only what is used of it costs memory.
 const STACK: usize = 1 << 20;
@@ -33,6 +34,7 @@ where
     let mut arguments = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned());
     let program = arguments.next().unwrap_or_else(|| binary.name().to_owned());
     let arguments: Vec<String> = arguments.collect();
+    crash_like_go();
     let context = Context::production();
     let outcome = start(binary, &program, &arguments, context.clone(), run);
     ExitCode::from(end(&outcome, &context))
@@ -56,6 +58,7 @@ where
         tracing::info!(unstructured = true, "{line}");
     }
     tell(&parsed.notices);
+    let context = with_grace(context, &parsed);
     let runtime = build_runtime(threads.workers)
         .map_err(|error| Exit::failure(1, "Failed to start the process's threads").because(error))?;
     let shutdown = context.shutdown.clone();
@@ -63,6 +66,25 @@ where
     // What still runs is abandoned: the grace period for it is over.
     runtime.shutdown_background();
     outcome
+}
+
+/// Go's runtime ends a program that panics with code 2; Rust's would abort it.
+fn crash_like_go() {
+    if cfg!(panic = "abort") {
+        let print = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |information| {
+            print(information);
+            std::process::exit(2);
+        }));
+    }
+}
+
+/// The all-in-one has a flag for the grace period.
+fn with_grace(context: Context, parsed: &Parsed) -> Context {
+    if parsed.value("shutdown-grace-period").is_none() {
+        return context;
+    }
+    Context { shutdown: Shutdown::new(parsed.duration("shutdown-grace-period")), ..context }
 }
 
 /// Reads the command line; errors that are not about the command line are logged, so they need logging.

@@ -37,6 +37,7 @@ struct Shared {
     others: Mutex<Vec<Registry>>,
     workqueues: OnceLock<WorkqueueMetrics>,
     leader: OnceLock<LeaderMetrics>,
+    process: OnceLock<()>,
 }
 
 impl Metrics {
@@ -55,11 +56,12 @@ impl Metrics {
         self.shared.others.lock().unwrap_or_else(PoisonError::into_inner).push(registry);
     }
 
-    /// Registers a collector. One whose families are registered already is refused, which is logged and otherwise
-    /// harmless: the first one is served.
+    /// Registers a collector. One whose families are registered already changes nothing: the first one is served. A
+    /// faulty one is logged.
     pub fn register(&self, collector: impl Collector + 'static) {
-        if let Err(error) = self.registry().register(Box::new(collector)) {
-            tracing::error!(err = %error, "Failed to register metrics");
+        match self.registry().register(Box::new(collector)) {
+            Ok(()) | Err(prometheus::Error::AlreadyReg) => {}
+            Err(error) => tracing::error!(err = %error, "Failed to register metrics"),
         }
     }
 
@@ -71,6 +73,11 @@ impl Metrics {
     /// The leader election families, registered at their first use.
     pub fn leader(&self) -> &LeaderMetrics {
         self.shared.leader.get_or_init(|| LeaderMetrics::register(self))
+    }
+
+    /// Serves facts about the process, too; which ones is settled by the first call.
+    pub fn add_process(&self, series: ProcessSeries) {
+        self.shared.process.get_or_init(|| self.register(ProcessMetrics::new(series)));
     }
 
     /// All families, by name; where registries share one, the first registry wins.

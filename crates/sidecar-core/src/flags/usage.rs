@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use super::table::Mode;
-use super::table::{Flag, Table};
+use super::table::{Flag, Origin, Table};
 use super::{Binary, Dialect, Kind};
 use crate::duration;
 use crate::go_text::quote;
@@ -61,7 +61,9 @@ pub fn command(binary: Binary) -> clap::Command {
 
 fn argument(flag: &Flag) -> clap::Arg {
     let name = flag.name.to_string();
-    let argument = clap::Arg::new(name.clone()).help(help(flag));
+    // What has no effect is accepted, not recommended.
+    let hidden = matches!(flag.origin, Origin::NoEffect(_));
+    let argument = clap::Arg::new(name.clone()).help(help(flag)).hide(hidden);
     let argument = match name.chars().next() {
         Some(letter) if name.len() == 1 => argument.short(letter),
         _ => argument.long(name),

@@ -62,6 +62,9 @@ async fn listen(parsed: &Parsed, context: &Context, address: &str) -> Result<End
 }
 
 fn serve_metrics(endpoint: &Endpoint, parsed: &Parsed, context: &Context) -> Result<(), Exit> {
+    if let Some(series) = ProcessSeries::of(parsed.binary) {
+        context.metrics.add_process(series);
+    }
     // Of the sidecars only the provisioner leaves the header out.
     let start = ProcessMetrics::new(ProcessSeries::StartTime).start_time();
     let start = start.filter(|_| parsed.binary != Binary::Provisioner);

@@ -25,7 +25,7 @@ impl Write for Captured {
 }
 
 /// What `speak` logs, with the line numbers of this file replaced.
-async fn lines(config: Config, zone: TimeZone, speak: impl FnOnce()) -> String {
+fn lines(config: Config, zone: TimeZone, speak: impl FnOnce()) -> String {
     let epoch: Timestamp = "2026-11-21T05:09:10.530784123Z".parse().unwrap();
     let captured = Captured::default();
     let sink = captured.clone();
@@ -40,8 +40,8 @@ async fn lines(config: Config, zone: TimeZone, speak: impl FnOnce()) -> String {
     masked
 }
 
-async fn text(speak: impl FnOnce()) -> String {
-    lines(Config::default(), TimeZone::UTC, speak).await
+fn text(speak: impl FnOnce()) -> String {
+    lines(Config::default(), TimeZone::UTC, speak)
 }
 
 fn json_config() -> Config {
@@ -57,8 +57,7 @@ async fn structured_records() {
         error!("Without an error");
         info!(logger = "a.b", key = "x", "Named");
         info!(featureGates = %json(r#"{"A":true}"#), err = ?None::<u8>, "Updated");
-    })
-    .await;
+    });
     insta::assert_snapshot!(said, @r#"
     I1121 05:09:10.530784       1 tests.rs:] "CSI driver name" csiDriverName="fake.csi.example.com"
     I1121 05:09:10.530784       1 tests.rs:] "Values \"quoted\"" count=3 ratio=0.5 on=true negative=-2 object="ns/name"
@@ -77,8 +76,7 @@ async fn unstructured_records_and_severities() {
         error!(unstructured = true, err = "denied", "failed");
         error!(unstructured = true, fatal = true, "unrecognized feature gate: X");
         error!(err = "e", pairs = pairs(&[("key", "v 1"), ("other", "2")]), "Run-time keys");
-    })
-    .await;
+    });
     insta::assert_snapshot!(said, @r#"
     I1121 05:09:10.530784       1 tests.rs:] Building kube configs for "running" in cluster...
     W1121 05:09:10.530784       1 tests.rs:] careful
@@ -93,8 +91,7 @@ async fn text_of_several_lines_is_indented() {
     let said = text(|| {
         info!(one = "a\nb", two = "ends\n", "Lines");
         info!(key = 1, key = 2, "Duplicate keys: the last one wins");
-    })
-    .await;
+    });
     assert_eq!(
         said,
         "I1121 05:09:10.530784       1 tests.rs:] \"Lines\" one=<\n\ta\n\tb\n > two=<\n\tends\n >\n\
@@ -105,7 +102,7 @@ async fn text_of_several_lines_is_indented() {
 #[tokio::test(start_paused = true)]
 async fn headers_show_local_time() {
     let zone = TimeZone::fixed(Offset::constant(-6));
-    let said = lines(Config::default(), zone, || info!("x")).await;
+    let said = lines(Config::default(), zone, || info!("x"));
     assert_eq!(said, "I1120 23:09:10.530784       1 tests.rs:] \"x\"\n");
 }
 
@@ -118,8 +115,7 @@ async fn json_records() {
         error!(unstructured = true, fatal = true, "fatal");
         warn!(unstructured = true, "warning <&> \u{1f}");
         error!(unstructured = true, err = "denied", "failed");
-    })
-    .await;
+    });
     insta::assert_snapshot!(said, @r#"
     {"ts":1795237750530.784,"caller":"logging/tests.rs:","msg":"CSI driver name","v":0,"driver":"fake.csi.example.com","count":1}
     {"ts":1795237750530.784,"caller":"logging/tests.rs:","msg":"Failed to build a \"config\"\n","path":"/a","err":"no such file"}
@@ -142,20 +138,20 @@ async fn verbosity_decides_unless_vmodule_names_the_file() {
         error!(v = 9, "errors always");
     };
     let quiet = Config { verbosity: 4, ..Config::default() };
-    let heard = lines(quiet.clone(), TimeZone::UTC, speak).await;
+    let heard = lines(quiet.clone(), TimeZone::UTC, speak);
     assert!(heard.contains("four") && !heard.contains("five") && heard.contains("errors always"), "{heard}");
     let named = Config { vmodule: vec![("tes*".to_owned(), 6)], ..quiet };
-    let heard = lines(named, TimeZone::UTC, speak).await;
+    let heard = lines(named, TimeZone::UTC, speak);
     assert!(heard.contains("five") && heard.contains("six"), "{heard}");
     let silenced = Config { verbosity: 6, vmodule: vec![("tests".to_owned(), 0)], ..Config::default() };
-    let heard = lines(silenced, TimeZone::UTC, speak).await;
+    let heard = lines(silenced, TimeZone::UTC, speak);
     assert!(!heard.contains("four"), "{heard}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn json_keeps_the_verbosity() {
     let config = Config { verbosity: 5, ..json_config() };
-    let said = lines(config, TimeZone::UTC, || info!(v = 5, err = ?Nil, "GRPC response")).await;
+    let said = lines(config, TimeZone::UTC, || info!(v = 5, err = ?Nil, "GRPC response"));
     assert!(said.ends_with("\"msg\":\"GRPC response\",\"v\":5,\"err\":null}\n"), "{said}");
 }
 

@@ -11,6 +11,7 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::{Counter, Gauge, Metric, MetricFamily, MetricType};
 
 use super::constant;
+use crate::flags::Binary;
 
 /// Ticks per second in `/proc/<pid>/stat`; part of the kernel's interface on all our platforms.
 const USER_HZ: f64 = 100.0;
@@ -125,6 +126,20 @@ impl Collector for ProcessMetrics {
 }
 
 impl ProcessSeries {
+    /// What upstream's binary exposes; none where it has no metrics (sheet `common-library`, section 9).
+    pub fn of(binary: Binary) -> Option<Self> {
+        match binary {
+            Binary::Provisioner | Binary::AllInOne => Some(Self::All),
+            Binary::Attacher | Binary::Resizer | Binary::Snapshotter => Some(Self::AllAlphaStart),
+            Binary::SnapshotController | Binary::Livenessprobe => Some(Self::StartTime),
+            // Not upstream's endpoints at all: everything may be there.
+            Binary::NodeDriverRegistrar | Binary::ClusterDriverRegistrar | Binary::Hostpath => {
+                Some(Self::All)
+            }
+            Binary::ConversionWebhook => None,
+        }
+    }
+
     fn has(self, family: &Family) -> bool {
         self != Self::StartTime || matches!(family.source, Source::StartTime)
     }
