@@ -1,11 +1,10 @@
 //! The command line of csi-provisioner as values that make sense, or the reason why it does not (sheet 2, 13.13).
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use sidecar_core::api::{ApiConfig, Budget};
-use sidecar_core::election::Timing;
+use sidecar_core::election::ElectionFlags;
 use sidecar_core::exit::Exit;
 use sidecar_core::flags::Parsed;
 use sidecar_core::gates::Gates;
@@ -47,17 +46,6 @@ pub struct Flags {
     pub gates: Gates,
 }
 
-/// The flags of leader election.
-#[derive(Clone, Debug)]
-pub struct ElectionFlags {
-    /// Namespace as given, maybe empty.
-    pub namespace: String,
-    /// Labels of the Lease.
-    pub labels: BTreeMap<String, String>,
-    /// Periods.
-    pub timing: Timing,
-}
-
 impl Flags {
     /// Reads the command line. Nothing outside the process is touched.
     pub fn read(parsed: &Parsed, gates: Gates) -> Result<Self, Exit> {
@@ -79,7 +67,7 @@ impl Flags {
             workers: workers(parsed)?,
             retry_start: parsed.duration("retry-interval-start"),
             retry_max: parsed.duration("retry-interval-max"),
-            election: parsed.bool("leader-election").then(|| election(parsed)),
+            election: ElectionFlags::read(parsed)?,
             gates,
         })
     }
@@ -111,18 +99,6 @@ fn workers(parsed: &Parsed) -> Result<usize, Exit> {
             Err(Exit::failure(1, "--worker-threads must be at least 1: nothing would ever be provisioned"))
         }
         workers => Ok(workers.unwrap_or(usize::MAX)),
-    }
-}
-
-fn election(parsed: &Parsed) -> ElectionFlags {
-    ElectionFlags {
-        namespace: parsed.string("leader-election-namespace").to_owned(),
-        labels: parsed.labels("leader-election-labels"),
-        timing: Timing {
-            lease_duration: parsed.duration("leader-election-lease-duration"),
-            renew_deadline: parsed.duration("leader-election-renew-deadline"),
-            retry_period: parsed.duration("leader-election-retry-period"),
-        },
     }
 }
 

@@ -6,7 +6,7 @@ use csi_client::Connection;
 use csi_client::connection::LOST_CONNECTION;
 use sidecar_core::api::{Connector, Purpose};
 use sidecar_core::context::Context;
-use sidecar_core::election::{ElectionConfig, Elector, Outcome, names};
+use sidecar_core::election::{self, ElectionFlags, Elector, Outcome, names};
 use sidecar_core::events::EventSink;
 use sidecar_core::exit::Exit;
 use sidecar_core::objects::{Interest, Sections};
@@ -15,7 +15,7 @@ use tracing::info;
 
 use crate::driver::Driver;
 use crate::events;
-use crate::flags::{ElectionFlags, Flags};
+use crate::flags::Flags;
 use crate::metrics::Metrics;
 use crate::policy::prepare::Settings;
 use crate::reconcile::{self, Parts, Stores};
@@ -62,18 +62,14 @@ impl Provisioning {
         W: FnOnce(CancellationToken) -> F,
         F: Future<Output = ()>,
     {
-        let Some(flags) = &self.flags.election else {
-            work(self.context.shutdown.token().clone()).await;
-            return Ok(());
-        };
-        let elector = self.elector(flags, sink)?;
+        let elector = self.flags.election.as_ref().map(|flags| self.elector(flags, sink)).transpose()?;
         // With the gate upstream ends with 1 whenever it stops leading, be it for a signal (sheet 3.3).
-        let stopped = || match self.flags.gates.enabled(RELEASE) {
-            true => Err(Exit::failure(1, "Stopped leading").silent()),
-            false => Ok(()),
-        };
-        match elector.run(&self.context.shutdown, work).await {
-            Outcome::Finished(()) | Outcome::Stopped(Some(())) | Outcome::StoodBy => stopped(),
+        let ends_with_1 = elector.is_some() && self.flags.gates.enabled(RELEASE);
+        match election::lead(elector, &self.context.shutdown, work).await {
+            Outcome::Finished(()) | Outcome::Stopped(Some(())) | Outcome::StoodBy if ends_with_1 => {
+                Err(Exit::failure(1, "Stopped leading").silent())
+            }
+            Outcome::Finished(()) | Outcome::Stopped(Some(())) | Outcome::StoodBy => Ok(()),
             Outcome::Stopped(None) => {
                 Err(Exit::failure(1, "Work in flight did not end within the grace period"))
             }
@@ -82,35 +78,9 @@ impl Provisioning {
     }
 
     fn elector(&self, flags: &ElectionFlags, sink: &EventSink) -> Result<Elector, Exit> {
-        let context = &self.context;
-        let namespace = names::lease_namespace(
-            &flags.namespace,
-            context.variables.get("POD_NAMESPACE"),
-            names::service_account_namespace().as_deref(),
-        );
-        let config = ElectionConfig {
-            labels: flags.labels.clone(),
-            timing: flags.timing,
-            release_on_exit: self.flags.gates.enabled(RELEASE),
-            ..ElectionConfig::new(
-                &names::provisioner(self.driver.names.name()),
-                &namespace,
-                &context.hostname,
-            )
-        };
-        let component = config.event_component();
-        let elector = Elector::new(
-            config,
-            self.make_client(Purpose::Leases)?,
-            context.clock.clone(),
-            context.random.fork(),
-        )
-        .map_err(|error| Exit::usage(format!("panic: {error}")))?
-        .with_events(sink.recorder(&component))
-        .with_metrics(context.metrics.leader().clone());
-        let health = elector.health();
-        context.http.health().check_leader(move || health.check().map_err(|error| error.to_string()));
-        Ok(elector)
+        let lock_name = names::provisioner(self.driver.names.name());
+        let config = flags.config(&self.context, &lock_name, self.flags.gates.enabled(RELEASE));
+        Elector::of_process(config, self.make_client(Purpose::Leases)?, &self.context, sink)
     }
 
     /// Events have a client of their own, so that they never delay work.

@@ -25,4 +25,4 @@ mod tests;
 pub use config::{DEFAULT_TIMING, ElectionConfig, InvalidElection, Timing};
 pub use elector::{Elector, Outcome};
 pub use observed::{Health, Unhealthy};
-pub use wiring::lead;
+pub use wiring::{ElectionFlags, lead};

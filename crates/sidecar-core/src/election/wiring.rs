@@ -1,69 +1,93 @@
 //! From flags to an election: what `run` of every sidecar with `--leader-election` has in common.
 
+use std::collections::BTreeMap;
+
 use tokio_util::sync::CancellationToken;
 
-use super::{ElectionConfig, Elector, Outcome, Timing, names};
-use crate::api::{Budget, Connector, Purpose};
+use super::elector::accompany;
+use super::{ElectionConfig, Elector, InvalidElection, Outcome, Timing, names};
 use crate::context::Context;
 use crate::events::EventSink;
 use crate::exit::Exit;
 use crate::flags::Parsed;
 use crate::shutdown::Shutdown;
 
-impl ElectionConfig {
-    /// The election that the flags ask for. `release` is the gate `ReleaseLeaderElectionOnExit`.
-    pub fn from_flags(parsed: &Parsed, context: &Context, lock_name: &str, release: bool) -> Self {
-        let identity =
-            Some(parsed.string("leader-election-identity")).filter(|identity| !identity.is_empty());
+/// The flags of leader election.
+#[derive(Debug, Clone)]
+pub struct ElectionFlags {
+    /// Namespace as given, maybe empty.
+    pub namespace: String,
+    /// Identity as given, maybe empty.
+    pub identity: String,
+    /// Labels of the Lease.
+    pub labels: BTreeMap<String, String>,
+    /// Periods that fit together.
+    pub timing: Timing,
+}
+
+impl ElectionFlags {
+    /// Reads them; `None` without `--leader-election`. Periods that do not fit together are refused with upstream's text
+    /// and code, but before anything starts.
+    pub fn read(parsed: &Parsed) -> Result<Option<Self>, Exit> {
+        if !parsed.bool("leader-election") {
+            return Ok(None);
+        }
+        let timing = Timing {
+            lease_duration: parsed.duration("leader-election-lease-duration"),
+            renew_deadline: parsed.duration("leader-election-renew-deadline"),
+            retry_period: parsed.duration("leader-election-retry-period"),
+        };
+        timing.validate().map_err(refusal)?;
+        Ok(Some(Self {
+            namespace: parsed.string("leader-election-namespace").to_owned(),
+            identity: parsed.string("leader-election-identity").to_owned(),
+            labels: parsed.labels("leader-election-labels"),
+            timing,
+        }))
+    }
+
+    /// The election that they ask for. `release` is the gate `ReleaseLeaderElectionOnExit`.
+    pub fn config(&self, context: &Context, lock_name: &str, release: bool) -> ElectionConfig {
         let namespace = names::lease_namespace(
-            parsed.string("leader-election-namespace"),
+            &self.namespace,
             context.variables.get("POD_NAMESPACE"),
             names::service_account_namespace().as_deref(),
         );
-        Self {
-            labels: parsed.labels("leader-election-labels"),
-            timing: Timing {
-                lease_duration: parsed.duration("leader-election-lease-duration"),
-                renew_deadline: parsed.duration("leader-election-renew-deadline"),
-                retry_period: parsed.duration("leader-election-retry-period"),
-            },
+        let identity = if self.identity.is_empty() { &*context.hostname } else { &self.identity };
+        ElectionConfig {
+            labels: self.labels.clone(),
+            timing: self.timing,
             release_on_exit: release,
-            ..Self::new(lock_name, &namespace, identity.unwrap_or(&context.hostname))
+            ..ElectionConfig::new(lock_name, &namespace, identity)
         }
     }
 }
 
 impl Elector {
-    /// The elector that the flags ask for, with its own client, metrics, health check and events; `None` without
-    /// `--leader-election`. Refuses periods that do not fit together with upstream's text and code 2.
-    pub fn from_flags(
-        parsed: &Parsed,
-        context: &Context,
-        connector: &Connector,
-        events: &EventSink,
+    /// An elector with the process's metrics, health check and events. `client` should serve nothing else.
+    pub fn of_process(
         config: ElectionConfig,
-    ) -> Result<Option<Self>, Exit> {
-        if !parsed.bool("leader-election") {
-            return Ok(None);
-        }
+        client: kube::Client,
+        context: &Context,
+        events: &EventSink,
+    ) -> Result<Self, Exit> {
         let recorder = events.recorder(&config.event_component());
-        config.validate().map_err(|error| Exit::usage(error.to_string()))?;
-        let budget = Budget { qps: parsed.float("kube-api-qps"), burst: parsed.int("kube-api-burst") };
-        let client = connector
-            .client(budget, Purpose::Leases)
-            .map_err(|error| Exit::failure(1, "Failed to create leaderelection client").because(error))?;
         let elector = Self::new(config, client, context.clock.clone(), context.random.fork())
-            .map_err(|error| Exit::usage(error.to_string()))?
+            .map_err(refusal)?
             .with_metrics(context.metrics.leader().clone())
             .with_events(recorder);
         let health = elector.health();
         context.http.health().check_leader(move || health.check().map_err(|error| error.to_string()));
-        Ok(Some(elector))
+        Ok(elector)
     }
 }
 
+fn refusal(error: InvalidElection) -> Exit {
+    Exit::usage(format!("panic: {error}"))
+}
+
 /// Runs `work` as leader, or at once where there is no election. In both cases its token is cancelled when a stop is
-/// requested, and it is dropped when the grace period is over.
+/// requested, and it is dropped when its part of the grace period is over.
 pub async fn lead<Work, Leading>(
     elector: Option<Elector>,
     shutdown: &Shutdown,
@@ -78,5 +102,5 @@ where
     }
     let token = CancellationToken::new();
     let _cancels_what_outlives_the_work = token.clone().drop_guard();
-    super::elector::accompany(std::future::pending(), shutdown, &token, work(token.clone())).await
+    accompany(std::future::pending(), shutdown, &token, work(token.clone())).await
 }

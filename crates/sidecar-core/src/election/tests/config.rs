@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use super::super::{DEFAULT_TIMING, ElectionConfig, Timing};
+use super::super::{DEFAULT_TIMING, ElectionConfig, ElectionFlags, Timing};
 use super::seconds;
+use crate::context::{Context, Variables};
+use crate::exit::Exit;
+use crate::flags::{self, Binary};
 
 fn refusal(lease: Duration, renew: Duration, retry: Duration) -> String {
     let timing = Timing { lease_duration: lease, renew_deadline: renew, retry_period: retry };
@@ -59,4 +62,39 @@ fn holder_is_the_sanitised_host_name_and_the_event_source_is_not() {
     assert_eq!(config.holder(), "node-example");
     assert_eq!(config.lease_name(), "external-attacher-leader-hostpath-csi-k8s-io");
     assert_eq!(config.event_component(), "external-attacher-leader-hostpath.csi.k8s.io/node.example");
+}
+
+fn read(arguments: &[&str]) -> Result<Option<ElectionFlags>, Exit> {
+    let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
+    let parsed = flags::parse(Binary::Provisioner, "csi-provisioner", &arguments, &Variables::default())?;
+    ElectionFlags::read(&parsed)
+}
+
+#[test]
+fn flags_that_do_not_fit_together_end_with_code_2_but_only_when_leader_election_is_on() {
+    let periods = ["--leader-election-lease-duration=10s", "--leader-election-renew-deadline=10s"];
+    assert!(read(&periods).unwrap().is_none());
+    let exit = read(&[&["--leader-election"], &periods[..]].concat()).unwrap_err();
+    assert_eq!(exit.code, 2);
+    assert!(exit.message.starts_with("panic: leaseDuration must be greater than renewDeadline"), "{exit}");
+    let exit = read(&["--leader-election", "--leader-election-retry-period=-1s"]).unwrap_err();
+    assert!(exit.message.starts_with("panic: retryPeriod must be greater than zero"), "{exit}");
+}
+
+#[test]
+fn flags_and_environment_decide_about_namespace_identity_and_labels() {
+    let context = Context::builder()
+        .hostname("pod-0.example")
+        .variables(Variables::from_pairs([("POD_NAMESPACE", "storage")]))
+        .build();
+    let given = read(&["--leader-election", "--leader-election-labels=team:storage"]).unwrap().unwrap();
+    let config = given.config(&context, "driver", true);
+    assert_eq!((&*config.namespace, &*config.holder()), ("storage", "pod-0-example"));
+    assert_eq!(config.labels["team"], "storage");
+    assert_eq!(config.timing, DEFAULT_TIMING);
+    assert!(config.release_on_exit);
+    let given =
+        read(&["--leader-election", "--leader-election-namespace=other", "--leader-election-identity=me"]);
+    let config = given.unwrap().unwrap().config(&context, "driver", false);
+    assert_eq!((&*config.namespace, &*config.holder()), ("other", "me"));
 }
