@@ -129,21 +129,25 @@ fn octal(digits: &[u8]) -> Option<u8> {
 }
 
 /// Makes `source` appear at `target`, which must exist and be of the same kind (directory or file).
+pub fn bind(source: &Path, target: &Path) -> Result<(), OsError> {
+    rustix::mount::mount_bind(source, target).context("bind mount onto", target)
+}
+
+/// Makes the directory `source` appear at `target`, read-only from the first moment and everywhere.
 ///
-/// A read-only bind takes two system calls; when the second fails, the first is undone.
-pub fn bind(source: &Path, target: &Path, read_only: bool) -> Result<(), OsError> {
-    rustix::mount::mount_bind(source, target).context("bind mount onto", target)?;
-    if !read_only {
-        return Ok(());
-    }
-    make_read_only(target).inspect_err(|_| {
-        // The caller gets the first error; a mount that stays behind is found by its next attempt.
-        let _ = rustix::mount::unmount(target, UnmountFlags::DETACH);
-    })
+/// A bind mount becomes read-only by a second call, and that one reaches only this process's own namespace: in a
+/// container with shared mounts the host, and so every pod, would keep a writable one. So the mount is made
+/// read-only at `scratch`, an empty directory of the caller's own, and that one is bound to the target: a copy of
+/// a read-only mount is read-only, also where it is propagated to.
+pub fn bind_read_only(source: &Path, target: &Path, scratch: &Path) -> Result<(), OsError> {
+    bind(source, scratch)?;
+    let bound = make_read_only(scratch).and_then(|()| bind(scratch, target));
+    let cleaned = unmount(scratch);
+    bound.and(cleaned)
 }
 
 /// Makes an existing bind mount read-only and keeps its other restrictions (`nosuid`, `nodev` ...).
-pub fn make_read_only(target: &Path) -> Result<(), OsError> {
+fn make_read_only(target: &Path) -> Result<(), OsError> {
     let kept = MountTable::read()?.at(target).map_or(MountFlags::empty(), Mount::flags);
     let flags = MountFlags::BIND | MountFlags::RDONLY | kept;
     rustix::mount::mount_remount(target, flags, "").context("remount read-only", target)

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use csi_driver_kit::durable::{exists, rename, sync_directory};
 use csi_driver_kit::loop_device;
-use csi_driver_kit::mounts::MountTable;
+use csi_driver_kit::mounts::{self, MountTable};
 use csi_driver_kit::os_error::{Context as _, OsError};
 use csi_driver_kit::remove_tree::remove_tree;
 use csi_driver_kit::space::{Space, create_allocated};
@@ -19,6 +19,8 @@ use crate::state::{AccessType, Volume};
 
 const CREATING: &str = ".creating";
 const DELETING: &str = ".deleting";
+/// Places for the first half of a read-only mount.
+const MOUNTING: &str = ".mounting";
 
 /// Any user of a pod may write, as the umask allows.
 const VOLUME_MODE: u32 = 0o777;
@@ -30,13 +32,18 @@ pub(crate) struct Data {
     root: PathBuf,
     creating: PathBuf,
     deleting: PathBuf,
+    mounting: PathBuf,
 }
 
 impl Data {
     pub(crate) fn open(root: &Path) -> Result<Self, OsError> {
-        let data =
-            Self { root: root.to_path_buf(), creating: root.join(CREATING), deleting: root.join(DELETING) };
-        for side in [&data.creating, &data.deleting] {
+        let data = Self {
+            root: root.to_path_buf(),
+            creating: root.join(CREATING),
+            deleting: root.join(DELETING),
+            mounting: root.join(MOUNTING),
+        };
+        for side in [&data.creating, &data.deleting, &data.mounting] {
             std::fs::DirBuilder::new()
                 .recursive(true)
                 .mode(0o700)
@@ -118,9 +125,27 @@ impl Data {
         Ok(false)
     }
 
-    /// Empties both side directories. Only at start-up, after every volume has been [restored](Self::restore).
+    /// Shows a volume's directory at `target`, so that nobody can write to it there.
+    pub(crate) fn bind_read_only(&self, id: &str, target: &Path) -> Result<(), OsError> {
+        let scratch = self.mounting.join(id);
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&scratch)
+            .context("create directory", &scratch)?;
+        let bound = mounts::bind_read_only(&self.path(id), target, &scratch);
+        let removed = rustix::fs::rmdir(&scratch).context("remove directory", &scratch);
+        bound.and(removed)
+    }
+
+    /// Empties the side directories. Only at start-up, after every volume has been [restored](Self::restore).
     pub(crate) fn clean(&self) -> Result<usize, OsError> {
         let mut removed = 0;
+        for name in names(&self.mounting)? {
+            let scratch = self.mounting.join(name);
+            mounts::unmount(&scratch)?;
+            rustix::fs::rmdir(&scratch).context("remove directory", &scratch)?;
+        }
         for side in [&self.creating, &self.deleting] {
             for name in names(side)? {
                 remove_tree(side, &name)?;

@@ -120,10 +120,6 @@ impl Hostpath {
                 "volume \"{}\" is already published at {} with other arguments",
                 volume.id, wanted.target
             ))),
-            // Cut off between the two halves of a read-only mount.
-            Some(_) if wanted.read_only && !read_only && volume.access_type == AccessType::Mount => {
-                Ok(mounts::make_read_only(wanted.target.as_ref())?)
-            }
             Some(_) => Ok(()),
             None if wanted.read_only != read_only => Err(Error::Exists(format!(
                 "volume \"{}\" is already published at {} with another readonly flag",
@@ -158,12 +154,16 @@ impl Hostpath {
         self.steps.reach("publish: recorded")?;
         *made |= target::prepare(path, volume.access_type)?;
         self.steps.reach("publish: target made")?;
-        let source = match volume.access_type {
-            AccessType::Mount => self.data.path(&volume.id),
-            AccessType::Block => self.loop_path(volume, read_only)?,
-        };
-        self.steps.reach("publish: source ready")?;
-        mounts::bind(&source, path, read_only)?;
+        match volume.access_type {
+            // A read-only device needs no read-only mount.
+            AccessType::Block => {
+                let device = self.loop_path(volume, read_only)?;
+                self.steps.reach("publish: device bound")?;
+                mounts::bind(&device, path)?;
+            }
+            AccessType::Mount if read_only => self.data.bind_read_only(&volume.id, path)?,
+            AccessType::Mount => mounts::bind(&self.data.path(&volume.id), path)?,
+        }
         Ok(self.steps.reach("publish: mounted")?)
     }
 

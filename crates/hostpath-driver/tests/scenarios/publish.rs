@@ -135,6 +135,47 @@ fn readonly_is_honoured_for_directories_and_devices() {
 }
 
 #[test]
+fn a_read_only_mount_is_read_only_for_the_host_too() {
+    use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
+    let place = Place::new();
+    let (pods, host) = (place.path("pods"), place.path("host"));
+    std::fs::create_dir(&pods).unwrap();
+    std::fs::create_dir(&host).unwrap();
+    // A driver's container and the host see the pods' directory through two mounts of one peer group.
+    mount("none", &pods, "tmpfs", MountFlags::empty(), c"size=1m").unwrap();
+    mount_change(&pods, MountPropagationFlags::SHARED).unwrap();
+    mounts::bind(&pods, &host).unwrap();
+    let driver = place.open();
+    let id = create(&driver, "v", MIB, false);
+    driver.stage(&id, &place.text("staging")).unwrap();
+    let request = csi::NodePublishVolumeRequest {
+        readonly: true,
+        ..publish_request(&place, &id, "pods/target", false)
+    };
+    driver.publish(&request).unwrap();
+    let table = MountTable::read().unwrap();
+    assert!(table.at(&pods.join("target")).unwrap().read_only());
+    assert!(table.at(&host.join("target")).unwrap().read_only(), "propagated before it was read-only");
+    unpublish(&driver, &place, &id, "pods/target");
+    let table = MountTable::read().unwrap();
+    assert!(table.at(&host.join("target")).is_none());
+}
+
+#[test]
+fn a_read_only_mount_that_was_cut_off_half_way_is_cleared_up() {
+    let place = Place::new();
+    let driver = place.open();
+    let id = create(&driver, "v", MIB, false);
+    drop(driver);
+    let scratch = place.state_dir().join(".mounting").join(&id);
+    std::fs::create_dir(&scratch).unwrap();
+    mounts::bind(&place.state_dir().join(&id), &scratch).unwrap();
+    let _driver = place.open();
+    place.assert_clean();
+    assert_eq!(place.data(), [id]);
+}
+
+#[test]
 fn publishing_again_with_other_arguments_is_refused() {
     let place = Place::new();
     let driver = place.open();
@@ -212,7 +253,7 @@ fn a_target_that_belongs_to_others_is_left_alone() {
     driver.unpublish(&id, &place.text("other")).unwrap();
     assert!(other.join("inside").exists());
     // Something else is mounted there.
-    mounts::bind(&other, &place.path("target"), false).unwrap();
+    mounts::bind(&other, &place.path("target")).unwrap();
     driver.stage(&id, &place.text("staging")).unwrap();
     let text =
         assert_code(driver.publish(&publish_request(&place, &id, "target", false)), Code::FailedPrecondition);

@@ -60,7 +60,7 @@ impl Place {
     pub(crate) fn data(&self) -> Vec<String> {
         let mut found = names(&self.state_dir());
         found.retain(|name| !name.starts_with('.') && name != "state.json");
-        for side in [".creating", ".deleting"] {
+        for side in [".creating", ".deleting", ".mounting"] {
             found.extend(names(&self.state_dir().join(side)).iter().map(|name| format!("{side}/{name}")));
         }
         found

@@ -219,7 +219,7 @@ fn a_mount_inside_a_volume_keeps_it_from_being_removed() {
     let id = create(&driver, "v", MIB, false);
     let inside = place.state_dir().join(&id).join("inside");
     std::fs::create_dir(&inside).unwrap();
-    csi_driver_kit::mounts::bind(&precious, &inside, false).unwrap();
+    csi_driver_kit::mounts::bind(&precious, &inside).unwrap();
     let text = assert_code(driver.delete_volume(&id), Code::Internal);
     assert!(text.contains(inside.to_str().unwrap()), "{text}");
     csi_driver_kit::mounts::unmount(&inside).unwrap();
