@@ -8,10 +8,11 @@
 //! * Subscribers get every change with the old and the new object, deletions included, also those found by a new list.
 //!
 //! `kube_runtime`'s watcher is not used: it pages through etcd or loads everything at once, has no fallback from streaming
-//! lists, and its stores keep whole objects twice during a relist. Here objects are stamped with the generation of the
-//! list that saw them, and what an old generation left is swept afterwards.
+//! lists, and its stores keep whole objects twice during a relist. Here a new list is taken over object by object; what
+//! it has not shown is swept afterwards.
 
 mod caches;
+mod content;
 mod decode;
 mod frames;
 mod index;

@@ -87,7 +87,7 @@ fn finish<K: Key>(
             if let Outcome::RetryBackoff(text) = &outcome {
                 report(&key, text);
             }
-            settle(queue, &key, outcome);
+            settle(queue, &key, &outcome);
         }
         // A panic aborts the release binary; where it unwinds (tests, the all-in-one), it must not be swallowed.
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
@@ -96,15 +96,15 @@ fn finish<K: Key>(
 }
 
 /// Applies an outcome and ends the processing of the item.
-pub fn settle<K: Key>(queue: &Queue<K>, key: &K, outcome: Outcome) {
+pub fn settle<K: Key>(queue: &Queue<K>, key: &K, outcome: &Outcome) {
     match outcome {
         Outcome::Done => queue.forget(key),
         Outcome::Drop => {}
         Outcome::RetryBackoff(_) => queue.add_rate_limited(key.clone()),
-        Outcome::RequeueAfter(delay) => queue.add_after(key.clone(), delay),
+        Outcome::RequeueAfter(delay) => queue.add_after(key.clone(), *delay),
         Outcome::DoneUntil(delay) => {
             queue.forget(key);
-            queue.add_after(key.clone(), delay);
+            queue.add_after(key.clone(), *delay);
         }
     }
     queue.done(key);

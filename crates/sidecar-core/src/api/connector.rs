@@ -130,13 +130,10 @@ impl Connector {
                 Ok((transport::dial(config)?, Gate::default(), token.clone()))
             }
             Source::Server { config, token, shared } => {
-                let (transport, gate) = match shared.get() {
-                    Some(found) => found.clone(),
-                    None => {
-                        let made = (transport::dial(config)?, Gate::default());
-                        shared.get_or_init(|| made).clone()
-                    }
-                };
+                if shared.get().is_none() {
+                    let _lost_race = shared.set((transport::dial(config)?, Gate::default()));
+                }
+                let (transport, gate) = shared.get().cloned().ok_or(ConfigError::NotInCluster)?;
                 Ok((transport, gate, token.clone()))
             }
         }

@@ -47,11 +47,10 @@ impl ErrorKind {
     /// Classifies a status by its reason, or its HTTP code where the reason says nothing.
     pub fn of_status(code: u16, reason: &str) -> Self {
         match (reason, code) {
-            ("NotFound", _) => Self::NotFound,
+            ("NotFound", _) | ("", 404) => Self::NotFound,
             ("AlreadyExists", _) => Self::AlreadyExists,
             ("Expired" | "Gone", _) => Self::Expired,
-            ("Timeout" | "ServerTimeout", _) => Self::Timeout,
-            (_, 404) => Self::NotFound,
+            ("Timeout" | "ServerTimeout", _) | ("", 504) => Self::Timeout,
             (_, 409) => Self::Conflict,
             (_, 403) => Self::Forbidden,
             (_, 401) => Self::Unauthorized,
@@ -59,7 +58,6 @@ impl ErrorKind {
             (_, 400) => Self::BadRequest,
             (_, 410) => Self::Expired,
             (_, 429) => Self::TooManyRequests,
-            (_, 504) => Self::Timeout,
             (_, 500..) => Self::Internal,
             _ => Self::Other,
         }

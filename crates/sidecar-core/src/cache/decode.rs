@@ -171,10 +171,10 @@ impl<'de, T: Kind> Visitor<'de> for PageSeed<'_, T> {
                 "metadata" => {
                     let meta: WireListMeta<'de> = map.next_value()?;
                     page.version = meta.resource_version.as_str().parse().unwrap_or_default();
-                    page.next = meta.next.as_str().to_owned();
+                    meta.next.as_str().clone_into(&mut page.next);
                 }
                 "items" => {
-                    map.next_value_seed(ItemsSeed { interest: self.interest, each: &mut *self.each })?
+                    map.next_value_seed(ItemsSeed { interest: self.interest, each: &mut *self.each })?;
                 }
                 _ => {
                     map.next_value::<IgnoredAny>()?;

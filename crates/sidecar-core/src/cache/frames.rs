@@ -1,6 +1,6 @@
 //! Cuts the body of a watch into its events, one per line.
 
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 
 /// A buffer between the network and the decoder.
 #[derive(Debug, Default)]
@@ -15,7 +15,7 @@ impl Frames {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// Hands the next complete line to `read`.
+    /// Hands the next complete line to `read`. Blank lines are no events.
     pub(super) fn next<R>(&mut self, read: impl FnOnce(&[u8]) -> R) -> Option<R> {
         loop {
             let unsearched = self.buffer.get(self.searched..).unwrap_or_default();
@@ -23,15 +23,10 @@ impl Frames {
                 self.searched = self.buffer.len();
                 return None;
             };
-            let line_end = self.searched + length;
-            let line = self.buffer.get(..line_end).unwrap_or_default();
-            let result = if line.trim_ascii().is_empty() { Err(read) } else { Ok(read(line)) };
-            self.buffer.advance(line_end + 1);
+            let line = self.buffer.split_to(self.searched + length + 1);
             self.searched = 0;
-            match result {
-                Ok(result) => return Some(result),
-                // Blank lines are no events. The closure comes back for the next line.
-                Err(unused) => return self.next(unused),
+            if !line.trim_ascii().is_empty() {
+                return Some(read(&line));
             }
         }
     }
@@ -48,7 +43,9 @@ mod tests {
             let (mut frames, mut lines) = (Frames::default(), Vec::new());
             for part in text.chunks(size) {
                 frames.push(part);
-                while let Some(line) = frames.next(|line| String::from_utf8(line.to_vec()).unwrap()) {
+                while let Some(line) =
+                    frames.next(|line| String::from_utf8(line.trim_ascii().to_vec()).unwrap())
+                {
                     lines.push(line);
                 }
             }

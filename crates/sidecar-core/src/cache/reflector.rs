@@ -174,10 +174,7 @@ impl<T: Kind> Reflector<T> {
             Failure::Api(error) => api::explain_forbidden(error),
             _ => None,
         };
-        match &rule {
-            Some(rule) => tracing::error!(err = error, r#type = kind.go_type(), rule, "Failed to watch"),
-            None => tracing::error!(err = error, r#type = kind.go_type(), "Failed to watch"),
-        }
+        tracing::error!(err = error, r#type = kind.go_type(), rule, "Failed to watch");
         self.store.report_obstacle(Some(rule.unwrap_or(error)));
     }
 }

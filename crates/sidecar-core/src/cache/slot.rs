@@ -1,58 +1,23 @@
-//! What a store's sorted set consists of: 16 bytes per object, ordered and found by namespace and name.
+//! The order of a store: its objects as a sorted set of pointers, found by namespace and name without building a key.
 
 use std::borrow::Borrow;
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use crate::objects::{Kind, Meta, ObjectKey};
+use crate::objects::Kind;
 
-/// An object, or the memory of a foreign one, with the generation of the list that saw it last.
+/// An object in the set. 8 bytes, and the tree holds nothing else.
 #[derive(Debug)]
-pub(super) enum Slot<T> {
-    Own(Arc<T>, u8),
-    Foreign(Box<ObjectKey>, u8),
-}
+pub(super) struct Slot<T>(pub(super) Arc<T>);
 
-impl<T: Kind> Slot<T> {
-    pub(super) fn own(object: Arc<T>, generation: u8) -> Self {
-        Self::Own(object, generation)
-    }
-
-    pub(super) fn foreign(meta: &Meta, generation: u8) -> Self {
-        Self::Foreign(Box::new(meta.key()), generation)
-    }
-
-    pub(super) fn object(&self) -> Option<&Arc<T>> {
-        match self {
-            Self::Own(object, _) => Some(object),
-            Self::Foreign(..) => None,
-        }
-    }
-
-    pub(super) fn into_object(self) -> Option<Arc<T>> {
-        match self {
-            Self::Own(object, _) => Some(object),
-            Self::Foreign(..) => None,
-        }
-    }
-
-    pub(super) fn generation(&self) -> u8 {
-        let (Self::Own(_, generation) | Self::Foreign(_, generation)) = self;
-        *generation
-    }
-}
-
-/// Something with a place in the order of namespaces and names. Lets the set be searched without building a key.
+/// Something with a place in the order of namespaces and names.
 pub(super) trait Placed {
     fn place(&self) -> (&str, &str);
 }
 
 impl<T: Kind> Placed for Slot<T> {
     fn place(&self) -> (&str, &str) {
-        match self {
-            Self::Own(object, _) => (object.meta().namespace(), &object.meta().name),
-            Self::Foreign(key, _) => (key.namespace.as_deref().unwrap_or_default(), &key.name),
-        }
+        place(&*self.0)
     }
 }
 
@@ -60,6 +25,10 @@ impl Placed for (&str, &str) {
     fn place(&self) -> (&str, &str) {
         *self
     }
+}
+
+pub(super) fn place<T: Kind>(object: &T) -> (&str, &str) {
+    (object.meta().namespace(), &object.meta().name)
 }
 
 impl<'a, T: Kind> Borrow<dyn Placed + 'a> for Slot<T> {

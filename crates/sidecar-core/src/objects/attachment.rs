@@ -20,15 +20,15 @@ pub struct Attachment {
     pub node: Interned,
     /// Section [`Sections::ATTACHMENT_STATUS`], only for attachments of wanted drivers.
     pub status: Option<Box<AttachmentStatus>>,
-    /// Whether `spec.source.inlineVolumeSpec` is set.
-    pub inline: bool,
-    /// `status.attached`.
-    pub attached: bool,
 }
 
 /// What only the attacher reads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AttachmentStatus {
+    /// Whether `spec.source.inlineVolumeSpec` is set.
+    pub inline: bool,
+    /// `status.attached`.
+    pub attached: bool,
     /// The annotation with the node id of the last attempt; an empty text is kept.
     pub node_id: Option<Box<str>>,
     /// `status.attachmentMetadata`.
@@ -153,8 +153,6 @@ impl WireAttachment<'_> {
             volume: some(&self.spec.source.persistent_volume_name),
             node: Interned::new(self.spec.node_name.as_str()),
             status: with_status.then(|| Box::new(self.keep_status())),
-            inline: self.spec.source.inline_volume_spec.0,
-            attached: self.status.attached,
         }
     }
 
@@ -163,6 +161,8 @@ impl WireAttachment<'_> {
         let pairs = status.attachment_metadata.0.iter();
         let node_id = self.metadata.annotations().get(annotation::NODE_ID);
         AttachmentStatus {
+            inline: self.spec.source.inline_volume_spec.0,
+            attached: status.attached,
             node_id: node_id.map(|value| value.as_str().into()),
             metadata: pairs.map(|(k, v)| (Interned::new(k.as_str()), v.as_str().into())).collect(),
             attach_error: status.attach_error.as_ref().map(WireError::keep),

@@ -383,8 +383,8 @@ impl WireClaim<'_> {
             volume_name: some(&spec.volume_name),
             requested: some(&spec.resources.requests.storage),
             attributes_class: some(&spec.volume_attributes_class_name),
-            data_source: spec.data_source.as_ref().map(WireDataSource::keep),
-            data_source_ref: spec.data_source_ref.as_ref().map(WireDataSource::keep),
+            data_source: spec.data_source.as_ref().map(|source| Box::new(source.keep())),
+            data_source_ref: spec.data_source_ref.as_ref().map(|source| Box::new(source.keep())),
             resize: sections.has(Sections::CLAIM_RESIZE).then(|| Box::new(self.keep_resize())),
             access_modes: AccessModes::new(spec.access_modes.0.iter().map(Text::as_str)),
             volume_mode: VolumeMode::read(spec.volume_mode.as_str()),
@@ -414,13 +414,13 @@ impl WireClaim<'_> {
 }
 
 impl WireDataSource<'_> {
-    fn keep(&self) -> Box<DataSource> {
-        Box::new(DataSource {
+    fn keep(&self) -> DataSource {
+        DataSource {
             api_group: self.api_group.as_ref().map(|group| Interned::new(group.as_str())),
             kind: Interned::new(self.kind.as_str()),
             name: self.name.as_str().into(),
             namespace: self.namespace.as_ref().map(|namespace| Interned::new(namespace.as_str())),
-        })
+        }
     }
 }
 

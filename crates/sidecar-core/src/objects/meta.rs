@@ -1,6 +1,7 @@
 //! Object metadata: identity, version, finalizers, and the annotation keys that controllers read.
 
 use std::fmt;
+use std::num::NonZeroU64;
 
 use serde::Deserialize;
 
@@ -53,9 +54,14 @@ pub(super) fn annotation_is_read(key: &str) -> bool {
 
 /// A uid. Kubernetes writes UUIDs, which take 16 bytes here; other text is kept as it is.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Uid {
+pub struct Uid(Repr);
+
+// The variant bits make the second half of every proper UUID non-zero, and the compiler finds room for `Text` in that:
+// 16 bytes in all.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Repr {
     /// A UUID in its canonical lower-case spelling.
-    Uuid([u8; 16]),
+    Uuid(u64, NonZeroU64),
     /// Anything else.
     Text(Interned),
 }
@@ -63,29 +69,35 @@ pub enum Uid {
 impl Uid {
     /// Keeps `text` exactly: only the canonical spelling of a UUID is stored in binary.
     pub fn new(text: &str) -> Self {
-        let mut buffer = uuid::Uuid::encode_buffer();
-        match uuid::Uuid::try_parse(text) {
-            Ok(parsed) if *parsed.hyphenated().encode_lower(&mut buffer) == *text => {
-                Self::Uuid(parsed.into_bytes())
-            }
-            _ => Self::Text(Interned::unshared(text)),
-        }
+        Self(Repr::of_uuid(text).unwrap_or_else(|| Repr::Text(Interned::unshared(text))))
     }
 
     /// Whether there is no uid, as in objects that were never stored.
     pub fn is_empty(&self) -> bool {
-        matches!(self, Self::Text(text) if text.is_empty())
+        matches!(&self.0, Repr::Text(text) if text.is_empty())
     }
 
     /// Calls `read` with the text, without allocating.
     pub fn with_str<R>(&self, read: impl FnOnce(&str) -> R) -> R {
-        match self {
-            Self::Uuid(bytes) => {
+        match &self.0 {
+            Repr::Uuid(high, low) => {
                 let mut buffer = uuid::Uuid::encode_buffer();
-                read(uuid::Uuid::from_bytes(*bytes).hyphenated().encode_lower(&mut buffer))
+                read(uuid::Uuid::from_u64_pair(*high, low.get()).hyphenated().encode_lower(&mut buffer))
             }
-            Self::Text(text) => read(text),
+            Repr::Text(text) => read(text),
         }
+    }
+}
+
+impl Repr {
+    fn of_uuid(text: &str) -> Option<Self> {
+        let parsed = uuid::Uuid::try_parse(text).ok()?;
+        let mut buffer = uuid::Uuid::encode_buffer();
+        if *parsed.hyphenated().encode_lower(&mut buffer) != *text {
+            return None;
+        }
+        let (high, low) = parsed.as_u64_pair();
+        Some(Self::Uuid(high, NonZeroU64::new(low)?))
     }
 }
 
@@ -301,7 +313,9 @@ mod tests {
             assert_eq!(Uid::new(text).to_string(), text);
             assert_eq!(Uid::new(text), *text);
         }
-        assert!(matches!(Uid::new("3d0a31a6-2b1c-4c9f-9b0c-0123456789ab"), Uid::Uuid(_)));
+        assert_eq!(Uid::new("00000000-0000-0000-0000-000000000000"), "00000000-0000-0000-0000-000000000000");
+        assert!(matches!(Uid::new("3d0a31a6-2b1c-4c9f-9b0c-0123456789ab").0, Repr::Uuid(..)));
+        assert_eq!(size_of::<Uid>(), 16);
         assert!(Uid::default().is_empty());
     }
 

@@ -206,9 +206,8 @@ impl Kind for Volume {
         match (index, &self.claim) {
             (VolumeIndex::ClaimUid, Some(claim)) => claim.uid.with_str(emit),
             (VolumeIndex::Claim, Some(claim)) => emit(&format!("{}/{}", claim.namespace, claim.name)),
-            (VolumeIndex::ClaimUid | VolumeIndex::Claim, None) => {}
             (VolumeIndex::Handle, _) if self.driver.is_some() => emit(&self.handle),
-            (VolumeIndex::Handle, _) => {}
+            (VolumeIndex::ClaimUid | VolumeIndex::Claim | VolumeIndex::Handle, _) => {}
             (VolumeIndex::Class, _) => self.class.as_deref().into_iter().for_each(emit),
         }
     }

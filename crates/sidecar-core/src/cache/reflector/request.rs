@@ -1,5 +1,6 @@
 //! The requests of a reflector, and how long it waits after failures.
 
+use std::fmt::Write;
 use std::time::Duration;
 
 use http::header::ACCEPT;
@@ -48,7 +49,8 @@ fn escape(token: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
             escaped.push(char::from(byte));
         } else {
-            escaped.push_str(&format!("%{byte:02X}"));
+            // Writing to a string cannot fail.
+            let _infallible = write!(escaped, "%{byte:02X}");
         }
     }
     escaped

@@ -106,10 +106,10 @@ fn an_attachment_shrinks_to_its_volume_unless_an_attacher_asks() {
             "detachError": {"message": "m", "time": "t", "errorCode": 9}}
     });
     let small: Attachment = own(&object, &Interest::nothing());
-    assert_eq!((small.volume.as_deref(), small.attached, small.status), (Some("pv-1"), true, None));
+    assert_eq!((small.volume.as_deref(), small.status), (Some("pv-1"), None));
     let whole: Attachment = own(&object, &Interest::everything());
     let status = whole.status.unwrap();
-    assert_eq!(status.node_id.as_deref(), Some(""));
+    assert_eq!((status.node_id.as_deref(), status.attached, status.inline), (Some(""), true, false));
     assert_eq!(status.detach_error.unwrap().code, Some(9));
     let foreign = Interest::of_drivers(["other"]).with(Sections::ATTACHMENT_STATUS);
     assert!(own::<Attachment>(&object, &foreign).status.is_none());
