@@ -37,7 +37,7 @@ impl ElectionFlags {
             renew_deadline: parsed.duration("leader-election-renew-deadline"),
             retry_period: parsed.duration("leader-election-retry-period"),
         };
-        timing.validate().map_err(refusal)?;
+        timing.validate().map_err(|error| refusal(&error))?;
         Ok(Some(Self {
             namespace: parsed.string("leader-election-namespace").to_owned(),
             identity: parsed.string("leader-election-identity").to_owned(),
@@ -73,7 +73,7 @@ impl Elector {
     ) -> Result<Self, Exit> {
         let recorder = events.recorder(&config.event_component());
         let elector = Self::new(config, client, context.clock.clone(), context.random.fork())
-            .map_err(refusal)?
+            .map_err(|error| refusal(&error))?
             .with_metrics(context.metrics.leader().clone())
             .with_events(recorder);
         let health = elector.health();
@@ -82,7 +82,7 @@ impl Elector {
     }
 }
 
-fn refusal(error: InvalidElection) -> Exit {
+fn refusal(error: &InvalidElection) -> Exit {
     Exit::usage(format!("panic: {error}"))
 }
 

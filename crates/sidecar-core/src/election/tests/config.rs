@@ -66,7 +66,7 @@ fn holder_is_the_sanitised_host_name_and_the_event_source_is_not() {
 
 fn read(arguments: &[&str]) -> Result<Option<ElectionFlags>, Exit> {
     let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
-    let parsed = flags::parse(Binary::Provisioner, "csi-provisioner", &arguments, &Variables::default())?;
+    let parsed = flags::parse(Binary::Attacher, "csi-attacher", &arguments, &Variables::default())?;
     ElectionFlags::read(&parsed)
 }
 
