@@ -14,6 +14,8 @@ mod credentials;
 mod error;
 mod gate;
 mod retry;
+#[cfg(test)]
+mod sockets;
 mod transport;
 
 pub use bucket::{Budget, BudgetError, Throttle, TokenBucket};

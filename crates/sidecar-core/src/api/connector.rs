@@ -125,7 +125,7 @@ impl Connector {
     fn transport(&self, purpose: Purpose) -> Result<(Transport, Gate, Option<TokenFile>), ConfigError> {
         match &self.source {
             Source::Nothing => Err(ConfigError::NotInCluster),
-            Source::Service { transport } => Ok((transport.clone(), Gate::default(), None)),
+            Source::Service { transport } => Ok((transport.clone(), Gate::open(), None)),
             Source::Server { config, token, .. } if purpose == Purpose::Leases => {
                 Ok((transport::dial(config)?, Gate::default(), token.clone()))
             }
