@@ -46,5 +46,7 @@ pub async fn run(flags: Flags, context: Context) -> Result<(), Exit> {
     ready.set_ready();
 
     let settings = start::settings(&flags, &context, &driver, attributes_class);
-    lead::Provisioning { flags, context, connector, client, connection, driver, settings }.run().await
+    let provisioning = lead::Provisioning { flags, context, connector, client, connection, driver, settings };
+    // On the heap: most of a process's life is in there, and its state is large.
+    Box::pin(provisioning.run()).await
 }

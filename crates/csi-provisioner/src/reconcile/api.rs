@@ -82,3 +82,70 @@ pub(super) async fn unselect_node(client: &kube::Client, claim: &Claim) -> Resul
     claims.replace(&claim.meta.name, &PostParams::default(), &live).await?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use testkit::api::ApiServer;
+
+    use super::*;
+    use crate::policy::fixtures;
+
+    const NODE: &str = "volume.kubernetes.io/selected-node";
+
+    /// A server with a claim for which node `n1` was chosen, and the claim as the cache has it.
+    fn chosen() -> (ApiServer, Claim) {
+        let server = ApiServer::new();
+        server.add_namespace("fake-ns");
+        let mut manifest = testkit::manifests::claim("fake-pvc", "fake-sc");
+        manifest["metadata"]["namespace"] = json!("fake-ns");
+        manifest["metadata"]["annotations"] = json!({NODE: "n1", "other": "stays"});
+        manifest["spec"]["fieldOfTheFuture"] = json!("kept");
+        let created = server.create(&manifest).unwrap();
+        let cached = fixtures::claim(&created);
+        (server, cached)
+    }
+
+    fn annotations(server: &ApiServer) -> Value {
+        let claim = server.get("PersistentVolumeClaim", "fake-ns", "fake-pvc").unwrap();
+        claim["metadata"]["annotations"].clone()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn reschedule_with_selected_node() {
+        let (server, cached) = chosen();
+        assert_eq!(cached.selected_node.as_deref(), Some("n1"));
+        unselect_node(&server.client(), &cached).await.unwrap();
+        assert_eq!(annotations(&server), json!({"other": "stays"}));
+        let claim = server.get("PersistentVolumeClaim", "fake-ns", "fake-pvc").unwrap();
+        assert_eq!(claim["spec"]["fieldOfTheFuture"], "kept", "fields that nobody here knows survive");
+        assert_eq!((server.count("update", "persistentvolumeclaims"), server.count("patch", "")), (1, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_chosen_since_is_not_taken_away() {
+        let (server, cached) = chosen();
+        let anew = json!({"metadata": {"annotations": {NODE: "n2"}}});
+        server.patch("PersistentVolumeClaim", "fake-ns", "fake-pvc", &anew).unwrap();
+        unselect_node(&server.client(), &cached).await.unwrap();
+        assert_eq!(annotations(&server)[NODE], "n2");
+        server.delete("PersistentVolumeClaim", "fake-ns", "fake-pvc").unwrap();
+        unselect_node(&server.client(), &cached).await.unwrap();
+    }
+
+    #[test]
+    fn finalizer_patches_name_the_object_and_touch_one_finalizer() {
+        let volume = fixtures::volume(&json!({"metadata": {"finalizers": ["a", VOLUME_FINALIZER]}}));
+        assert_eq!(
+            finalizer_patch(&volume, FinalizerChange::Remove),
+            json!({"metadata": {
+                "uid": "volume-uid",
+                "$deleteFromPrimitiveList/finalizers": [VOLUME_FINALIZER],
+            }})
+        );
+        assert_eq!(
+            finalizer_patch(&volume, FinalizerChange::Add),
+            json!({"metadata": {"uid": "volume-uid", "finalizers": [VOLUME_FINALIZER]}})
+        );
+    }
+}

@@ -61,7 +61,9 @@ impl UnsavedVolumes {
     /// Tries all that are left once more, and completes when none is.
     pub(super) async fn drain(&self) {
         let left: Vec<_> = self.lock().keys().cloned().collect();
-        left.into_iter().for_each(|name| self.queue.add(name));
+        for name in left {
+            self.queue.add(name);
+        }
         loop {
             let changed = self.changed.notified();
             if self.lock().is_empty() {

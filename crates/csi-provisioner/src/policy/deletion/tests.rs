@@ -216,3 +216,16 @@ fn no_class_name_or_no_claim_ref() {
     let unknown = secret(&volume(&overlay), Some(&class_with_secret())).unwrap();
     assert!(matches!(unknown, SecretChoice::Unknown(_)));
 }
+
+#[test]
+fn add_and_remove_finalizer_helpers() {
+    let of = |finalizers: &[&str], change| {
+        let volume = state("Bound", "Delete", finalizers, false);
+        finalizers_after(&volume, change).join(" ")
+    };
+    assert_eq!(of(&["a", "b"], FinalizerChange::Add), format!("a b {OURS}"), "appended at the end");
+    assert_eq!(of(&["a", OURS, "b"], FinalizerChange::Add), format!("a b {OURS}"), "never twice");
+    assert_eq!(of(&["a", OURS, "b"], FinalizerChange::Remove), "a b", "order kept");
+    assert_eq!(of(&["a"], FinalizerChange::Remove), "a");
+    assert_eq!(of(&[OURS], FinalizerChange::Remove), "");
+}

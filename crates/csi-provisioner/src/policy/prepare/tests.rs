@@ -488,12 +488,18 @@ fn claims_of_other_drivers_are_ignored() {
 }
 
 #[test]
-fn driver_attributes_win_over_ours_and_capacity_is_canonical() {
+fn quantity_rows_and_driver_attributes_win_over_ours() {
     let case = Case::new();
     let (plan, claim, class) = (case.plan(), claim(&json!({})), class(&json!({})));
     let inputs =
         Inputs { settings: &case.settings, driver: &case.driver, claim: &claim, class: Some(&class) };
-    for (bytes, text) in [(5_970_004_541, "5970004541"), (5_905_580_032, "5632Mi"), (102_400, "100Ki")] {
+    for (bytes, text) in [
+        (5_970_004_541, "5970004541"),
+        (5_905_580_032, "5632Mi"),
+        (5_368_709_120, "5Gi"),
+        (5_484_052, "5484052"),
+        (102_400, "100Ki"),
+    ] {
         let created = Created {
             volume_id: "id".into(),
             capacity: bytes,
