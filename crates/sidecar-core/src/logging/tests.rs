@@ -178,6 +178,6 @@ fn a_closed_log_stops_nobody() {
     }
     let layer = KlogLayer::new(Config::default(), Clock::system(), Box::new(|| Closed));
     tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
-        error!("nobody listens")
+        error!("nobody listens");
     });
 }
