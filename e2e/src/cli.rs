@@ -8,7 +8,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use crate::outside::{self, Request};
 use crate::spec::{Extent, Task};
-use crate::{init, inside, leftovers, places, programs};
+use crate::{bench, init, inside, leftovers, places, programs, progress};
 
 const ABOUT: &str =
     "A real Kubernetes on this machine, in namespaces of its own, for as long as one command runs.
@@ -16,7 +16,8 @@ const ABOUT: &str =
   lab -- kubectl get nodes      run a command with KUBECONFIG set, exit with its status
   lab shell                     look around
   lab demo                      the life of a volume, narrated
-  lab test [FILTER]             the scenarios on the real control plane and node";
+  lab test [FILTER]             the scenarios on the real control plane and node
+  lab bench                     what the sidecars cost";
 
 fn command() -> Command {
     let hidden = |name: &'static str| {
@@ -57,12 +58,37 @@ fn command() -> Command {
                 .arg(Arg::new("filter").default_value("").help("Only scenarios whose name contains this")),
         )
         .subcommand(
+            Command::new("bench").about("Measure what the sidecars cost; BASELINE_BIN_DIR=DIR compares").arg(
+                Arg::new("profile")
+                    .long("profile")
+                    .default_value("release")
+                    .help("Cargo profile of the binaries that are measured (BENCH_BIN_DIR: ready ones)"),
+            ),
+        )
+        .subcommand(
             Command::new("images")
                 .about("Write the image archives of our binaries into a folder")
                 .arg(Arg::new("folder").default_value("target/images").value_parser(value_parser!(PathBuf))),
         )
         .subcommand(Command::new("build").about("Only find or build what a lab is made of"))
         .subcommand(Command::new("clean").about("Remove what killed labs left behind"))
+        .subcommand(
+            Command::new("cache-memory")
+                .about("Fill a cache with objects of one kind and print the resident bytes of each")
+                .arg(Arg::new("kind").required(true).help("One of volume, claim, attachment, pod, node"))
+                .arg(
+                    Arg::new("objects")
+                        .long("objects")
+                        .default_value("50000")
+                        .value_parser(value_parser!(usize)),
+                )
+                .arg(
+                    Arg::new("everything")
+                        .long("everything")
+                        .action(ArgAction::SetTrue)
+                        .help("Every section that any sidecar may want, not only a provisioner's"),
+                ),
+        )
         .subcommand(hidden("init"))
         .subcommand(hidden("inside"))
         .subcommand(hidden("janitor"))
@@ -86,6 +112,17 @@ pub(crate) fn run() -> Result<ExitCode> {
         Some(("test", arguments)) => {
             let filter = arguments.get_one::<String>("filter").cloned().unwrap_or_default();
             request(Task::Test { filter }, extent)
+        }
+        Some(("bench", arguments)) => {
+            progress::started();
+            let profile = arguments.get_one::<String>("profile").map_or("release", String::as_str);
+            let binaries = bench::build::provide(&places::repository()?, profile)?;
+            request(Task::Bench { binaries }, Extent::ControlPlane)
+        }
+        Some(("cache-memory", arguments)) => {
+            let kind = arguments.get_one::<String>("kind").map_or("", String::as_str);
+            let objects = arguments.get_one("objects").copied().unwrap_or_default();
+            bench::cache::fill(kind, objects, arguments.get_flag("everything"))
         }
         Some(("build", _)) => {
             let repository = places::repository()?;

@@ -30,31 +30,9 @@ const APPLETS: &[&str] = &[
 pub(crate) fn build(repository: &Path) -> Result<Vec<(String, PathBuf)>> {
     let target = host_target()?;
     let step = Step::start("building our binaries for the images");
-    let mut cargo = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()));
     // The same selection as the Makefile's, or the union of features differs and everything is built twice.
-    cargo.args([
-        "build",
-        "--locked",
-        "--quiet",
-        "--workspace",
-        "--bins",
-        "--profile",
-        "lab",
-        "--target",
-        &target,
-    ]);
-    let output = cargo
-        .current_dir(repository)
-        .env(
-            format!("CARGO_TARGET_{}_RUSTFLAGS", target.to_uppercase().replace('-', "_")),
-            "-C target-feature=+crt-static",
-        )
-        .stdin(Stdio::null())
-        .output()
-        .context("cannot run cargo")?;
-    if !output.status.success() {
-        bail!("cargo build failed:\n{}", String::from_utf8_lossy(&output.stderr));
-    }
+    let mut cargo = static_build(repository, &target);
+    run_cargo(cargo.args(["--workspace", "--bins", "--profile", "lab"]))?;
     step.done();
     let folder = places::target(repository).join(&target).join("lab");
     Ok(OURS.iter().map(|&binary| (binary.to_owned(), folder.join(binary))).collect())
@@ -72,7 +50,29 @@ pub(crate) fn ready_made(dir: &Path) -> Result<Vec<(String, PathBuf)>> {
     OURS.iter().map(file).collect()
 }
 
-fn host_target() -> Result<String> {
+/// A `cargo build` that links statically for `target`; what to build is yet to be said.
+pub(crate) fn static_build(repository: &Path, target: &str) -> Command {
+    let mut cargo = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()));
+    let flags = format!("CARGO_TARGET_{}_RUSTFLAGS", target.to_uppercase().replace('-', "_"));
+    cargo
+        .args(["build", "--locked", "--quiet", "--target", target])
+        .env(flags, "-C target-feature=+crt-static")
+        .current_dir(repository)
+        .stdin(Stdio::null());
+    cargo
+}
+
+/// Runs cargo and fails with what it printed.
+pub(crate) fn run_cargo(cargo: &mut Command) -> Result<()> {
+    let output = cargo.output().context("cannot run cargo")?;
+    if !output.status.success() {
+        bail!("cargo build failed:\n{}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(())
+}
+
+/// The target that this machine's compiler builds for.
+pub(crate) fn host_target() -> Result<String> {
     let output = Command::new("rustc").arg("-vV").output().context("cannot run rustc")?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let host = text.lines().find_map(|line| line.strip_prefix("host: "));

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use crate::cluster::Cluster;
 use crate::progress::{self, say};
 use crate::spec::{Extent, Spec, Task};
-use crate::{demo, deploy, machine, outside, scenarios};
+use crate::{bench, demo, deploy, machine, outside, scenarios};
 
 /// Runs the lab whose folder is `dir`; the process ends with the task's status.
 pub(crate) fn run(dir: &Path) -> Result<ExitCode> {
@@ -35,6 +35,7 @@ async fn work(cluster: &Cluster) -> Result<ExitCode> {
     match &cluster.spec.task {
         Task::Command(words) => command(cluster, words),
         Task::Demo => demo::run(cluster).await,
+        Task::Bench { binaries } => bench::run(cluster, binaries).await,
         Task::Test { filter } => scenarios::run(cluster, filter).await,
     }
 }

@@ -7,6 +7,7 @@
 use std::process::ExitCode;
 
 mod audit;
+mod bench;
 mod cli;
 mod cluster;
 mod component;

@@ -30,6 +30,8 @@ pub(crate) enum Task {
     Demo,
     /// The scenarios whose names contain the filter.
     Test { filter: String },
+    /// What the sidecars in a folder cost.
+    Bench { binaries: PathBuf },
 }
 
 /// An image archive ready to be imported.

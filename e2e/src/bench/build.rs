@@ -1,0 +1,43 @@
+//! The binaries to be measured: built as they are released, static, nothing but the sidecars.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+
+use super::{PROVISIONER, REGISTRAR};
+use crate::progress::Step;
+use crate::{images, places};
+
+/// Packages that are measured.
+const PACKAGES: [&str; 2] = ["csi-provisioner", "node-driver-registrar"];
+
+/// Builds the sidecars in a cargo profile and says in which folder they are; `BENCH_BIN_DIR` names ready ones instead.
+pub(crate) fn provide(repository: &Path, profile: &str) -> Result<PathBuf> {
+    let dir = match places::variable("BENCH_BIN_DIR") {
+        Some(dir) => dir,
+        None => build(repository, profile)?,
+    };
+    for name in [PROVISIONER, REGISTRAR] {
+        if !places::is_executable(&dir.join(name)) {
+            bail!("{} has no program {name} to be measured", dir.display());
+        }
+    }
+    Ok(dir)
+}
+
+fn build(repository: &Path, profile: &str) -> Result<PathBuf> {
+    let target = images::host_target()?;
+    let step =
+        Step::start(format!("building {} (profile {profile}; minutes the first time)", PACKAGES.join(", ")));
+    let mut cargo = images::static_build(repository, &target);
+    cargo.args(["--bins", "--profile", profile]);
+    for package in PACKAGES {
+        cargo.args(["--package", package]);
+    }
+    images::run_cargo(&mut cargo)?;
+    step.note(format!("built {} (profile {profile})", PACKAGES.join(", ")));
+    step.done();
+    // The folder of the profile "dev" is called otherwise.
+    let folder = if profile == "dev" { "debug" } else { profile };
+    Ok(places::target(repository).join(target).join(folder))
+}
