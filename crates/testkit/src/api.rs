@@ -38,7 +38,7 @@ pub use patch::PatchType;
 pub use rbac::{ADMIN, Rule};
 pub use resources::{RESOURCES, Resource, StatusSubresource};
 pub use service::ApiService;
-pub use store::Delta;
+pub use store::{Delta, Object};
 pub use write::DeleteOptions;
 
 use store::{Signal, Store};
@@ -265,6 +265,18 @@ impl ApiServer {
     pub fn get(&self, kind: &str, namespace: &str, name: &str) -> Option<Value> {
         let row = Resource::find(kind)?;
         self.with_store(|store| store.get(row, namespace, name).map(|object| object.value.clone()))
+    }
+
+    /// One object without a copy.
+    pub fn object(&self, kind: &str, namespace: &str, name: &str) -> Option<Arc<Object>> {
+        let row = Resource::find(kind)?;
+        self.with_store(|store| store.get(row, namespace, name).map(Arc::clone))
+    }
+
+    /// All objects of a kind without copies, by namespace and name.
+    pub fn objects(&self, kind: &str) -> Vec<Arc<Object>> {
+        let Some(row) = Resource::find(kind) else { return Vec::new() };
+        self.with_store(|store| store.all(row).map(Arc::clone).collect())
     }
 
     /// All objects of a kind in all namespaces, by namespace and name.

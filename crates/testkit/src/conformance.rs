@@ -68,6 +68,8 @@ scenarios![
     lists::metadata_only,
     lists::discovery_names_the_kinds,
     lists::unknown_path_is_not_found,
+    lists::version_must_be_a_number,
+    lists::collections_cannot_be_replaced,
     watches::watch_from_a_version_replays,
     watches::watch_without_a_version_shows_the_state,
     watches::watch_with_a_selector_turns_leaving_into_deleted,

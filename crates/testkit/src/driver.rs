@@ -224,7 +224,7 @@ impl ScriptedDriver {
     }
 
     /// The volumes that exist, by id.
-    pub fn volumes(&self) -> Vec<Volume> {
+    pub fn volumes(&self) -> Vec<Arc<Volume>> {
         self.lock().backend.volumes.values().cloned().collect()
     }
 

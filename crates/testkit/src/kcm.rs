@@ -80,8 +80,8 @@ impl Loop {
 
     /// Everything there is needs a look, at the start and when a class appears.
     fn everything(&mut self) {
-        self.claims.extend(self.server.list("PersistentVolumeClaim").iter().map(key));
-        let volumes = self.server.list("PersistentVolume");
+        self.claims.extend(self.server.objects("PersistentVolumeClaim").iter().map(|claim| key(claim)));
+        let volumes = self.server.objects("PersistentVolume");
         self.volumes.extend(volumes.iter().map(|volume| name(volume).to_owned()));
     }
 
@@ -114,7 +114,7 @@ impl Loop {
 
     fn step(&mut self) {
         for key in std::mem::take(&mut self.claims) {
-            if let Some(claim) = self.server.get("PersistentVolumeClaim", &key.0, &key.1) {
+            if let Some(claim) = self.server.object("PersistentVolumeClaim", &key.0, &key.1) {
                 if self.options.protection {
                     protection::claim(&self.server, &claim);
                 }
@@ -124,7 +124,7 @@ impl Loop {
             self.volumes.extend(binding::volumes_for(&self.server, &key));
         }
         for name in std::mem::take(&mut self.volumes) {
-            if let Some(volume) = self.server.get("PersistentVolume", "", &name) {
+            if let Some(volume) = self.server.object("PersistentVolume", "", &name) {
                 if self.options.protection {
                     protection::volume(&self.server, &volume);
                 }

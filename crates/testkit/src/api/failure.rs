@@ -98,6 +98,15 @@ impl Failure {
         Self::new(StatusCode::CONFLICT, "Conflict", message, resource.details(name))
     }
 
+    /// 409: a precondition of a delete does not hold. Worded with the kind, unlike other conflicts.
+    pub fn precondition(resource: &Resource, name: &str, why: &str) -> Self {
+        let message =
+            format!("Operation cannot be fulfilled on {} {name:?}: {why}", resource.qualified_kind());
+        let mut details = resource.details(name);
+        super::doc::set(&mut details, &["kind"], resource.kind);
+        Self::new(StatusCode::CONFLICT, "Conflict", message, details)
+    }
+
     /// The usual conflict: somebody else wrote in between.
     pub fn modified(resource: &Resource, name: &str) -> Self {
         let why =
@@ -141,6 +150,18 @@ impl Failure {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", message, Value::Null)
     }
 
+    /// 500 for an object that says which version it wants to be created with.
+    pub fn version_at_create() -> Self {
+        let message = "resourceVersion should not be set on objects to be created".to_owned();
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "", message, Value::Null)
+    }
+
+    /// 404 for a path below a known group that names no kind.
+    pub fn unknown_resource() -> Self {
+        let message = "the server could not find the requested resource".to_owned();
+        Self::new(StatusCode::NOT_FOUND, "NotFound", message, json!({}))
+    }
+
     /// 503, as a server says that is starting, stopping or has lost etcd.
     pub fn unavailable(message: &str) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", message.to_owned(), Value::Null)
@@ -175,7 +196,7 @@ impl Failure {
 
     /// 415.
     pub fn unsupported_media_type(message: String) -> Self {
-        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType", message, Value::Null)
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType", message, json!({}))
     }
 
     /// 410: the version asked for has been compacted away.
@@ -201,8 +222,11 @@ impl Failure {
         }
         let mut status = json!({
             "kind": "Status", "apiVersion": "v1", "metadata": metadata, "status": "Failure",
-            "message": self.message, "reason": self.reason, "code": self.code.as_u16(),
+            "message": self.message, "code": self.code.as_u16(),
         });
+        if !self.reason.is_empty() {
+            super::doc::set(&mut status, &["reason"], self.reason);
+        }
         if !self.details.is_null() {
             super::doc::set(&mut status, &["details"], self.details.clone());
         }

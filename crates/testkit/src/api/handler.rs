@@ -149,7 +149,7 @@ impl Exchange<'_> {
                 let target = Target { resource, namespace, name, status };
                 self.act(&mut state.store, &target)
             }
-            _ => Ok(other(state, path)),
+            _ => other(state, path),
         }
     }
 
@@ -172,11 +172,11 @@ impl Exchange<'_> {
                 doc::text(&object.value, "/metadata/name").clone_into(&mut self.call.name);
                 show(StatusCode::CREATED, &object)
             }
-            "update" => {
+            "update" if !target.name.is_empty() => {
                 let (object, created) = store.update(target, self.json_body()?)?;
                 show(if created { StatusCode::CREATED } else { StatusCode::OK }, &object)
             }
-            "patch" => {
+            "patch" if !target.name.is_empty() => {
                 let kind = PatchType::from_content_type(&self.call.content_type, target.resource)?;
                 show(StatusCode::OK, store.patch(target, kind, &parse(self.body)?)?.as_ref())
             }
@@ -219,7 +219,7 @@ impl Exchange<'_> {
             return Ok(DeleteOptions::default());
         }
         let body = parse(self.body)?;
-        let option = |pointer| body.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+        let option = |pointer| doc::at(&body, pointer).and_then(Value::as_str).map(str::to_owned);
         Ok(DeleteOptions {
             uid: option("/preconditions/uid"),
             resource_version: option("/preconditions/resourceVersion"),
@@ -286,15 +286,23 @@ fn show_deleted(target: &Target, deleted: &Deleted, shape: Shape) -> Bytes {
     }
 }
 
-fn other(state: &State, path: &str) -> Answer {
+fn other(state: &State, path: &str) -> Result<Answer, Failure> {
     if matches!(path, "/healthz" | "/livez" | "/readyz") {
-        return Answer::Text(StatusCode::OK, Bytes::from_static(b"ok"));
+        return Ok(Answer::Text(StatusCode::OK, Bytes::from_static(b"ok")));
     }
     let served: Vec<&'static Resource> = state.served().collect();
-    match discovery::answer(path, &served) {
-        Some(found) => Answer::Text(StatusCode::OK, Bytes::from(found.to_string())),
-        None => Answer::UnknownPath,
+    if let Some(found) = discovery::answer(path, &served) {
+        return Ok(Answer::Text(StatusCode::OK, Bytes::from(found.to_string())));
     }
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    let known = match parts.as_slice() {
+        ["api", version, ..] => served.iter().any(|row| row.group.is_empty() && row.version == *version),
+        ["apis", group, version, ..] => {
+            served.iter().any(|row| row.group == *group && row.version == *version)
+        }
+        _ => false,
+    };
+    if known { Err(Failure::unknown_resource()) } else { Ok(Answer::UnknownPath) }
 }
 
 impl Failure {

@@ -30,13 +30,7 @@ impl PatchType {
             "application/merge-patch+json" => Ok(Self::Merge),
             "application/json-patch+json" => Ok(Self::Json),
             "application/strategic-merge-patch+json" if !resource.custom => Ok(Self::Strategic),
-            _ => {
-                let strategic = if resource.custom { "" } else { ", application/strategic-merge-patch+json" };
-                Err(Failure::unsupported_media_type(format!(
-                    "the body of the request was in an unknown format - accepted media types include: \
-                     application/json-patch+json, application/merge-patch+json{strategic}"
-                )))
-            }
+            _ => Err(Failure::unsupported_media_type("415: Unsupported Media Type".to_owned())),
         }
     }
 }
@@ -57,7 +51,7 @@ impl Store {
         }
         for field in ["name", "namespace"] {
             let pointer = format!("/metadata/{field}");
-            if new.pointer(&pointer) != old.value.pointer(&pointer) {
+            if doc::at(&new, &pointer) != doc::at(&old.value, &pointer) {
                 return Err(Failure::bad_request(format!("a patch cannot change the {field} of an object")));
             }
         }

@@ -25,7 +25,7 @@ pub(crate) enum Shape {
 impl Shape {
     pub(crate) fn show(self, object: &Object) -> Bytes {
         match self {
-            Self::Full => object.text.clone(),
+            Self::Full => object.text(),
             Self::Metadata => {
                 let metadata = object.value.get("metadata").cloned().unwrap_or_default();
                 let partial = json!({
@@ -69,7 +69,7 @@ impl Store {
         shape: Shape,
     ) -> Result<Bytes, Failure> {
         let resume = Resume::parse(&params.resume)?;
-        let (version, exact) = self.list_version(resource, params, resume.as_ref())?;
+        let (version, exact) = self.list_version(params, resume.as_ref())?;
         let mut selected: Vec<Arc<Object>> = if exact {
             self.all_at(resource, version).into_values().collect()
         } else {
@@ -94,12 +94,7 @@ impl Store {
     }
 
     /// The version to show, and whether the past must be rebuilt for it.
-    fn list_version(
-        &self,
-        resource: &Resource,
-        params: &ListParams,
-        resume: Option<&Resume>,
-    ) -> Result<(u64, bool), Failure> {
+    fn list_version(&self, params: &ListParams, resume: Option<&Resume>) -> Result<(u64, bool), Failure> {
         if let Some(resume) = resume {
             if resume.version < self.compacted() {
                 let mut failure = Failure::expired(CONTINUE_EXPIRED);
@@ -109,7 +104,7 @@ impl Store {
             }
             return Ok((resume.version, true));
         }
-        let asked = parse_version(resource, &params.version)?;
+        let asked = parse_version(&params.version)?;
         if asked > self.version() {
             return Err(Failure::version_too_large(asked, self.version()));
         }
@@ -120,7 +115,7 @@ impl Store {
             "Exact" => Ok((asked, true)),
             "" | "NotOlderThan" => Ok((self.version(), false)),
             other => {
-                let cause = Cause::unsupported("resourceVersionMatch", other, &["Exact", "NotOlderThan"]);
+                let cause = Cause::unsupported("resourceVersionMatch", other, &["Exact", "NotOlderThan", ""]);
                 Err(Failure::invalid(&LIST_OPTIONS, "", &[cause]))
             }
         }
@@ -128,13 +123,15 @@ impl Store {
 }
 
 /// Parses a resourceVersion parameter; empty is 0.
-pub(crate) fn parse_version(_resource: &Resource, text: &str) -> Result<u64, Failure> {
+pub(crate) fn parse_version(text: &str) -> Result<u64, Failure> {
     if text.is_empty() {
         return Ok(0);
     }
     text.parse().map_err(|_| {
-        let cause = Cause::invalid("resourceVersion", &text.into(), "invalid resource version");
-        Failure::invalid(&LIST_OPTIONS, "", &[cause])
+        Failure::bad_request(format!(
+            "invalid resource version: resourceVersion: Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: \
+             invalid syntax"
+        ))
     })
 }
 
@@ -184,6 +181,8 @@ impl Resume {
             let namespace = parts.next()?.to_owned();
             Some(Self { version, namespace, name: parts.next()?.to_owned() })
         };
-        parse().map(Some).ok_or_else(|| Failure::bad_request("continue key is not valid"))
+        parse()
+            .map(Some)
+            .ok_or_else(|| Failure::bad_request("invalid continue token: continue key is not valid"))
     }
 }

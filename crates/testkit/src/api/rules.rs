@@ -101,8 +101,8 @@ fn require(object: &Value, pointer: &str, causes: &mut Vec<Cause>) {
 
 /// Records a change of `pointer`, with the text most kinds use for it.
 fn immutable(new: &Value, old: &Value, pointer: &str, causes: &mut Vec<Cause>) {
-    if new.pointer(pointer) != old.pointer(pointer) {
-        let now = new.pointer(pointer).cloned().unwrap_or_default();
+    if super::doc::at(new, pointer) != super::doc::at(old, pointer) {
+        let now = super::doc::at(new, pointer).cloned().unwrap_or_default();
         causes.push(Cause::invalid(&field_name(pointer), &now, "field is immutable"));
     }
 }

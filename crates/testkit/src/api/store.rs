@@ -2,7 +2,8 @@
 //! for watches that start in the past, and channels to those that watch now.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::ops::Deref;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -15,12 +16,31 @@ use super::resources::{Id, RESOURCES, Resource};
 /// Namespace (empty for cluster-scoped kinds) and name.
 pub(crate) type Key = (String, String);
 
-/// A stored object and its text, made once for all readers.
+/// A stored object and its text, made once for all readers. Reads like the JSON value that it is.
 #[derive(Debug)]
-pub(crate) struct Object {
+pub struct Object {
     pub(crate) value: Value,
-    pub(crate) text: Bytes,
     pub(crate) version: u64,
+    text: OnceLock<Bytes>,
+}
+
+impl Object {
+    pub(crate) fn new(value: Value, version: u64) -> Self {
+        Self { value, version, text: OnceLock::new() }
+    }
+
+    /// The object as text; made when the first reader asks.
+    pub(crate) fn text(&self) -> Bytes {
+        self.text.get_or_init(|| Bytes::from(self.value.to_string())).clone()
+    }
+}
+
+impl Deref for Object {
+    type Target = Value;
+
+    fn deref(&self) -> &Value {
+        &self.value
+    }
 }
 
 /// What happened to an object.
@@ -48,7 +68,7 @@ pub struct Delta {
     /// Whether the object is gone.
     pub deleted: bool,
     /// The object as it is now, or was last.
-    pub object: Value,
+    pub object: Arc<Object>,
 }
 
 /// What a watch channel carries.
@@ -173,8 +193,7 @@ impl Store {
     fn stamp(&mut self, mut value: Value) -> Arc<Object> {
         self.version += 1;
         doc::set(&mut value, &["metadata", "resourceVersion"], self.version.to_string());
-        let text = Bytes::from(value.to_string());
-        Arc::new(Object { value, text, version: self.version })
+        Arc::new(Object::new(value, self.version))
     }
 
     fn publish(&mut self, change: Change) {
@@ -184,7 +203,7 @@ impl Store {
             let delta = Delta {
                 kind: change.resource.kind,
                 deleted: change.kind == ChangeKind::Deleted,
-                object: change.object.value.clone(),
+                object: Arc::clone(&change.object),
             };
             subscriber.send(delta).is_ok()
         });

@@ -43,6 +43,7 @@ pub(crate) struct Watch {
     bookmarks: bool,
     next_bookmark: Instant,
     end: Instant,
+    after: u64,
     server: ApiServer,
 }
 
@@ -50,6 +51,8 @@ pub(crate) struct Watch {
 pub(crate) struct Opening {
     backlog: Vec<Bytes>,
     changes: Option<UnboundedReceiver<Signal>>,
+    /// Changes up to this version are not shown: a watch may start in the future.
+    after: u64,
 }
 
 impl Store {
@@ -61,7 +64,7 @@ impl Store {
         shape: Shape,
     ) -> Result<Opening, Failure> {
         check(params)?;
-        let since = parse_version(resource, &params.version)?;
+        let since = parse_version(&params.version)?;
         let state_first = params.initial_events.unwrap_or(since == 0);
         if !state_first && since > 0 && since < self.compacted() {
             let message = format!("too old resource version: {since} ({})", self.compacted());
@@ -69,10 +72,8 @@ impl Store {
             return Ok(Opening {
                 backlog: vec![frame("ERROR", failure.to_value().to_string().as_bytes())],
                 changes: None,
+                after: 0,
             });
-        }
-        if since > self.version() {
-            return Err(Failure::version_too_large(since, self.version()));
         }
         let mut backlog: Vec<Bytes> = Vec::new();
         if state_first {
@@ -85,7 +86,7 @@ impl Store {
         if params.initial_events == Some(true) {
             backlog.push(bookmark(resource, shape, self.version(), true));
         }
-        Ok(Opening { backlog, changes: Some(self.watch(resource)) })
+        Ok(Opening { backlog, changes: Some(self.watch(resource)), after: since })
     }
 }
 
@@ -119,6 +120,7 @@ impl Watch {
             shape,
             backlog: opening.backlog.into(),
             changes: opening.changes,
+            after: opening.after,
             bookmarks: params.bookmarks,
             next_bookmark: now + BOOKMARK_EVERY,
             end: now + params.timeout.unwrap_or(DEFAULT_TIMEOUT),
@@ -148,7 +150,9 @@ impl Watch {
             };
             match signal {
                 Some(Signal::Change(change)) => {
-                    if let Some(frame) = event(&change, &self.selector, self.shape) {
+                    if change.object.version > self.after
+                        && let Some(frame) = event(&change, &self.selector, self.shape)
+                    {
                         return Some(Ok(frame));
                     }
                 }
@@ -199,8 +203,7 @@ fn event(change: &Change, selector: &Selector, shape: Shape) -> Option<Bytes> {
             // It still exists but left the selection: its last selected state, at the version of the change.
             let mut value = previous.value.clone();
             doc::set(&mut value, &["metadata", "resourceVersion"], change.object.version.to_string());
-            let text = Bytes::from(value.to_string());
-            let left = Object { value, text, version: change.object.version };
+            let left = Object::new(value, change.object.version);
             Some(frame("DELETED", &shape.show(&left)))
         }
     }

@@ -57,7 +57,7 @@ impl Store {
         fit_to_url(target, &mut body)?;
         self.check_namespace(resource, &target.namespace)?;
         if !matches!(doc::text(&body, "/metadata/resourceVersion"), "" | "0") {
-            return Err(Failure::internal("resourceVersion should not be set on objects to be created"));
+            return Err(Failure::version_at_create());
         }
         self.name(&mut body);
         for field in SYSTEM_METADATA.iter().chain(&["managedFields", "selfLink"]) {
@@ -199,7 +199,7 @@ impl Store {
         }
         (resource.rules.defaults)(&mut new);
         if resource.custom && new.get("spec") != old.get("spec") {
-            let generation = old.pointer("/metadata/generation").and_then(Value::as_u64).unwrap_or(1);
+            let generation = doc::at(old, "/metadata/generation").and_then(Value::as_u64).unwrap_or(1);
             doc::set(&mut new, &["metadata", "generation"], generation + 1);
         }
         new
@@ -230,7 +230,7 @@ fn check_preconditions(target: &Target, old: &Object, options: &DeleteOptions) -
             "the UID in the precondition ({asked}) does not match the UID in record ({uid}). The object might have \
              been deleted and then recreated"
         );
-        return Err(Failure::conflict(target.resource, &target.name, &why));
+        return Err(Failure::precondition(target.resource, &target.name, &why));
     }
     let version = old.version.to_string();
     if let Some(asked) = options.resource_version.as_deref().filter(|asked| *asked != version) {
@@ -238,7 +238,7 @@ fn check_preconditions(target: &Target, old: &Object, options: &DeleteOptions) -
             "the ResourceVersion in the precondition ({asked}) does not match the ResourceVersion in record \
              ({version}). The object might have been modified"
         );
-        return Err(Failure::conflict(target.resource, &target.name, &why));
+        return Err(Failure::precondition(target.resource, &target.name, &why));
     }
     Ok(())
 }

@@ -84,7 +84,7 @@ pub(super) async fn preconditions_guard_a_delete(subject: Subject) -> anyhow::Re
     let uid = doc::text(&lease, "/metadata/uid");
     let wrong = json!({"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": "other"}});
     let message = format!(
-        "Operation cannot be fulfilled on leases.coordination.k8s.io \"l\": the UID in the precondition (other) \
+        "Operation cannot be fulfilled on Lease.coordination.k8s.io \"l\": the UID in the precondition (other) \
          does not match the UID in record ({uid}). The object might have been deleted and then recreated"
     );
     subject.delete("Lease", "l", &wrong).await?.refused(409, "Conflict", &message)?;

@@ -93,7 +93,11 @@ pub(super) async fn field_selectors(subject: Subject) -> anyhow::Result<()> {
 
 pub(super) async fn unknown_field_selector_is_refused(subject: Subject) -> anyhow::Result<()> {
     let answer = subject.list("PersistentVolumeClaim", "fieldSelector=spec.volumeName%3Dx").await?;
-    answer.refused_like(400, "BadRequest", "field label not supported: spec.volumeName")
+    let message = "\"spec.volumeName\" is not a known field selector: only \"metadata.name\", \
+                   \"metadata.namespace\"";
+    answer.refused(400, "BadRequest", message)?;
+    let answer = subject.list("Pod", "fieldSelector=spec.volumeName%3Dx").await?;
+    answer.refused(400, "BadRequest", "field label not supported: spec.volumeName")
 }
 
 pub(super) async fn event_field_selectors(subject: Subject) -> anyhow::Result<()> {
@@ -136,6 +140,22 @@ pub(super) async fn discovery_names_the_kinds(subject: Subject) -> anyhow::Resul
 
 pub(super) async fn unknown_path_is_not_found(subject: Subject) -> anyhow::Result<()> {
     let answer = subject.send(Method::GET, "/apis/nothing.example/v1/things", &[], None).await?;
-    ensure!(answer.code == 404, "{answer:?}");
-    Ok(())
+    ensure!(answer.code == 404 && answer.body == "404 page not found\n", "{answer:?}");
+    let answer = subject.send(Method::GET, "/api/v1/nothings", &[], None).await?;
+    answer.refused(404, "NotFound", "the server could not find the requested resource")
+}
+
+pub(super) async fn version_must_be_a_number(subject: Subject) -> anyhow::Result<()> {
+    let answer = subject.list("PersistentVolumeClaim", "resourceVersion=abc").await?;
+    let message = "invalid resource version: resourceVersion: Invalid value: \"abc\": strconv.ParseUint: parsing \
+                   \"abc\": invalid syntax";
+    answer.refused(400, "BadRequest", message)
+}
+
+pub(super) async fn collections_cannot_be_replaced(subject: Subject) -> anyhow::Result<()> {
+    let path = subject.path("PersistentVolumeClaim", "")?;
+    let headers = [("content-type", "application/json")];
+    let answer = subject.send(Method::PUT, &path, &headers, Some(&json!({}))).await?;
+    let message = "the server does not allow this method on the requested resource";
+    answer.refused(405, "MethodNotAllowed", message)
 }

@@ -132,5 +132,5 @@ pub(super) async fn patch_of_nothing_is_not_found(subject: Subject) -> anyhow::R
 pub(super) async fn unknown_patch_type_is_refused(subject: Subject) -> anyhow::Result<()> {
     subject.create(&subject.lease("l")).await?.ok()?;
     let answer = subject.patch("Lease", "l", "application/json", &json!({})).await?;
-    answer.refused_like(415, "UnsupportedMediaType", "the body of the request was in an unknown format")
+    answer.refused(415, "UnsupportedMediaType", "415: Unsupported Media Type")
 }

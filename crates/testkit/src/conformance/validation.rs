@@ -80,7 +80,7 @@ pub(super) async fn class_is_immutable(subject: Subject) -> anyhow::Result<()> {
     ensure!(doc::text(&made, "/volumeBindingMode") == "Immediate", "{made}");
     let patch = json!({"parameters": {"a": "c"}});
     let answer = subject.patch("StorageClass", &subject.name("class"), "merge", &patch).await?;
-    answer.refused_like(422, "Invalid", "updates to parameters are forbidden.")
+    answer.refused_like(422, "Invalid", "parameters: Invalid value: {\"a\":\"c\"}: field is immutable")
 }
 
 pub(super) async fn attachment_spec_is_immutable(subject: Subject) -> anyhow::Result<()> {

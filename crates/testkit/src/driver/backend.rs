@@ -1,6 +1,7 @@
 //! What the driver has: volumes, snapshots, attachments, mounts, and the history that invariants are checked on.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use csi_client::csi::{self, VolumeCapability};
 
@@ -96,7 +97,7 @@ pub(super) struct Group {
 
 #[derive(Default)]
 pub(super) struct Backend {
-    pub(super) volumes: BTreeMap<String, Volume>,
+    pub(super) volumes: BTreeMap<String, Arc<Volume>>,
     pub(super) snapshots: BTreeMap<String, Snapshot>,
     pub(super) groups: BTreeMap<String, Group>,
     /// Staging path to volume id and capability.

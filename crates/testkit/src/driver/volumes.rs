@@ -1,5 +1,7 @@
 //! Effects on volumes, with the idempotency and the codes of the specification (csi-proto sheet, section 9.3).
 
+use std::sync::Arc;
+
 use csi_client::csi::{self, CapacityRange};
 use tonic::Status;
 
@@ -10,7 +12,11 @@ pub(super) fn find<'a>(backend: &'a mut Backend, id: &str) -> Result<&'a mut Vol
     if id.is_empty() {
         return Err(Status::invalid_argument("volume id is missing"));
     }
-    backend.volumes.get_mut(id).ok_or_else(|| Status::not_found(format!("volume {id} not found")))
+    backend
+        .volumes
+        .get_mut(id)
+        .map(Arc::make_mut)
+        .ok_or_else(|| Status::not_found(format!("volume {id} not found")))
 }
 
 pub(super) fn create(
@@ -49,7 +55,7 @@ pub(super) fn create(
     };
     backend.history.push(Fact::VolumeCreated { name: volume.name.clone(), id: volume.id.clone() });
     let answer = csi::CreateVolumeResponse { volume: Some(message(&volume, config)) };
-    backend.volumes.insert(volume.id.clone(), volume);
+    backend.volumes.insert(volume.id.clone(), Arc::new(volume));
     Ok(answer)
 }
 
@@ -134,7 +140,7 @@ pub(super) fn unpublish(
     if request.volume_id.is_empty() {
         return Err(Status::invalid_argument("volume id is missing"));
     }
-    let Some(volume) = backend.volumes.get_mut(&request.volume_id) else {
+    let Some(volume) = backend.volumes.get_mut(&request.volume_id).map(Arc::make_mut) else {
         return Ok(csi::ControllerUnpublishVolumeResponse {});
     };
     let gone: Vec<String> = volume

@@ -18,7 +18,7 @@ pub(super) fn claim(server: &ApiServer, claim: &Value) {
 
 fn bound_claim(server: &ApiServer, claim: &Value, volume: &str) {
     let phase = doc::text(claim, "/status/phase");
-    match server.get(VOLUME, "", volume) {
+    match server.object(VOLUME, "", volume) {
         None if phase == "Bound" => set_claim_status(server, claim, &json!({"phase": "Lost"})),
         Some(volume) if claimed_by(&volume, claim) && phase != "Bound" => {
             finish_claim(server, claim, &volume)
@@ -28,13 +28,13 @@ fn bound_claim(server: &ApiServer, claim: &Value, volume: &str) {
 }
 
 fn pending_claim(server: &ApiServer, claim: &Value) {
-    let volumes = server.list(VOLUME);
+    let volumes = server.objects(VOLUME);
     let mine = volumes.iter().find(|volume| {
         claim_of(volume).as_ref() == Some(&key(claim))
             && matches!(doc::text(volume, "/spec/claimRef/uid"), uid if uid.is_empty() || uid == uid_of(claim))
             && !doc::present(volume, "/metadata/deletionTimestamp")
     });
-    let class = server.get("StorageClass", "", class_of(claim));
+    let class = server.object("StorageClass", "", class_of(claim));
     let late = class.as_ref().is_some_and(|class| {
         doc::text(class, "/volumeBindingMode") == "WaitForFirstConsumer"
             && !doc::present(claim, "/metadata/annotations/volume.kubernetes.io~1selected-node")
@@ -98,8 +98,8 @@ fn finish_claim(server: &ApiServer, claim: &Value, volume: &Value) {
     set_volume_phase(server, volume, "Bound");
     let status = json!({
         "phase": "Bound",
-        "accessModes": volume.pointer("/spec/accessModes"),
-        "capacity": volume.pointer("/spec/capacity"),
+        "accessModes": doc::at(volume, "/spec/accessModes"),
+        "capacity": doc::at(volume, "/spec/capacity"),
     });
     set_claim_status(server, claim, &status);
 }
@@ -119,7 +119,7 @@ pub(super) fn volume(server: &ApiServer, volume: &Value) {
         }
         return;
     }
-    let owner = server.get(CLAIM, &namespace, &owner).filter(|claim| claimed_by(volume, claim));
+    let owner = server.object(CLAIM, &namespace, &owner).filter(|claim| claimed_by(volume, claim));
     match owner {
         None => release(server, volume),
         Some(claim) => match volume_of(&claim) {
@@ -147,7 +147,7 @@ fn release(server: &ApiServer, volume: &Value) {
 /// The volumes that name a claim.
 pub(super) fn volumes_for(server: &ApiServer, key: &ClaimKey) -> Vec<String> {
     server
-        .list("PersistentVolume")
+        .objects("PersistentVolume")
         .iter()
         .filter(|volume| claim_of(volume).as_ref() == Some(key))
         .map(|volume| name(volume).to_owned())
@@ -170,6 +170,10 @@ fn class_of(object: &Value) -> &str {
 }
 
 fn set_volume_phase(server: &ApiServer, volume: &Value, phase: &str) {
+    let now = server.object(VOLUME, "", name(volume));
+    if now.is_some_and(|now| doc::text(&now, "/status/phase") == phase) {
+        return;
+    }
     write(server.patch_status(VOLUME, "", name(volume), &json!({"status": {"phase": phase}})));
 }
 

@@ -12,7 +12,7 @@ const VOLUME_FINALIZER: &str = "kubernetes.io/pv-protection";
 pub(super) fn claim(server: &ApiServer, claim: &Value) {
     let namespace = doc::text(claim, "/metadata/namespace");
     let used = || {
-        server.list("Pod").iter().any(|pod| {
+        server.objects("Pod").iter().any(|pod| {
             doc::text(pod, "/metadata/namespace") == namespace
                 && !matches!(doc::text(pod, "/status/phase"), "Succeeded" | "Failed")
                 && doc::list(pod, "/spec/volumes")

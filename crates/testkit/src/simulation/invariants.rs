@@ -5,12 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::World;
 use crate::api::doc;
 
+const UID_LENGTH: usize = 36;
+
 /// While things go wrong: no volume is made twice, and none goes while its claim lives.
 pub fn volumes(world: &World) -> Result<(), String> {
-    let backend: BTreeSet<String> = world.driver().volumes().into_iter().map(|volume| volume.id).collect();
+    let made = world.driver().volumes();
+    let backend: BTreeSet<&str> = made.iter().map(|volume| volume.id.as_str()).collect();
     let claims = claims(world);
     let mut handles = BTreeSet::new();
-    for volume in world.api().list("PersistentVolume") {
+    for volume in world.api().objects("PersistentVolume") {
         let (name, handle) =
             (doc::text(&volume, "/metadata/name"), doc::text(&volume, "/spec/csi/volumeHandle"));
         if handle.is_empty() {
@@ -26,15 +29,14 @@ pub fn volumes(world: &World) -> Result<(), String> {
             return Err(format!("volume {handle} of {name} went while its claim lives"));
         }
     }
-    let mut served: BTreeMap<&str, usize> = BTreeMap::new();
-    let made = world.driver().volumes();
+    let mut served = BTreeSet::new();
     for volume in &made {
-        for uid in claims.keys().filter(|uid| volume.name.ends_with(uid.as_str())) {
-            let count = served.entry(uid).or_default();
-            *count += 1;
-            if *count > 1 {
-                return Err(format!("two volumes exist for the claim with uid {uid}"));
-            }
+        // Volume names end in the UID of their claim, whatever the prefix.
+        let uid = volume.name.len().checked_sub(UID_LENGTH).and_then(|start| volume.name.get(start..));
+        if let Some(uid) = uid.filter(|uid| claims.contains_key(*uid))
+            && !served.insert(uid)
+        {
+            return Err(format!("two volumes exist for the claim with uid {uid}"));
         }
     }
     Ok(())
@@ -42,7 +44,7 @@ pub fn volumes(world: &World) -> Result<(), String> {
 
 /// UID of every claim, and whether it is going.
 fn claims(world: &World) -> BTreeMap<String, bool> {
-    let claims = world.api().list("PersistentVolumeClaim");
+    let claims = world.api().objects("PersistentVolumeClaim");
     claims
         .iter()
         .map(|claim| {
@@ -55,11 +57,12 @@ fn claims(world: &World) -> BTreeMap<String, bool> {
 /// When everything has settled: every claim is bound to a volume of its own that exists in the backend, and nothing
 /// else exists, neither in the API nor in the backend. For classes that delete.
 pub fn settled(world: &World) -> Result<(), String> {
-    let volumes = world.api().list("PersistentVolume");
-    let mut backend: BTreeMap<String, String> =
-        world.driver().volumes().into_iter().map(|volume| (volume.id, volume.name)).collect();
+    let volumes = world.api().objects("PersistentVolume");
+    let made = world.driver().volumes();
+    let mut backend: BTreeMap<&str, &str> =
+        made.iter().map(|volume| (volume.id.as_str(), volume.name.as_str())).collect();
     let mut owned = BTreeSet::new();
-    for claim in world.api().list("PersistentVolumeClaim") {
+    for claim in world.api().objects("PersistentVolumeClaim") {
         let (name, bound) = (doc::text(&claim, "/metadata/name"), doc::text(&claim, "/spec/volumeName"));
         let phase = doc::text(&claim, "/status/phase");
         if phase != "Bound" {
@@ -67,7 +70,7 @@ pub fn settled(world: &World) -> Result<(), String> {
         }
         let volume = volumes.iter().find(|volume| doc::text(volume, "/metadata/name") == bound);
         let Some(volume) = volume else { return Err(format!("claim {name} is bound to nothing")) };
-        if volume.pointer("/spec/claimRef/uid") != claim.pointer("/metadata/uid") {
+        if doc::at(&volume, "/spec/claimRef/uid") != doc::at(&claim, "/metadata/uid") {
             return Err(format!("volume {bound} does not belong to claim {name}"));
         }
         let handle = doc::text(volume, "/spec/csi/volumeHandle");

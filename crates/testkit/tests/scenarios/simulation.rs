@@ -29,9 +29,9 @@ async fn life(world: World, flaw: Flaw) -> anyhow::Result<()> {
             let claim = manifests::claim(&name, "fast");
             world.api().create(&claim).expect("a good claim");
             if number % 2 == 0 {
-                let bound = || match world.api().get("PersistentVolumeClaim", "default", &name) {
+                let bound = || match world.api().object("PersistentVolumeClaim", "default", &name) {
                     Some(claim) if claim["status"]["phase"] == "Bound" => Ok(()),
-                    other => Err(format!("{other:?}")),
+                    _ => Err(name.clone()),
                 };
                 let hour = Duration::from_secs(3600);
                 world.until("bound", hour, bound).await.expect("bound within an hour");
@@ -43,7 +43,7 @@ async fn life(world: World, flaw: Flaw) -> anyhow::Result<()> {
     let check = world.clone();
     world
         .converge("all claims bound, nothing else left", move || {
-            let claims = check.api().list("PersistentVolumeClaim").len();
+            let claims = check.api().objects("PersistentVolumeClaim").len();
             if claims != CLAIMS / 2 {
                 return Err(format!("{claims} claims left"));
             }

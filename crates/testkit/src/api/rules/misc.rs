@@ -24,12 +24,12 @@ pub(super) fn check_event(event: &Value, causes: &mut Vec<Cause>) {
 }
 
 pub(super) fn check_lease(lease: &Value, causes: &mut Vec<Cause>) {
-    if let Some(duration) = lease.pointer("/spec/leaseDurationSeconds")
+    if let Some(duration) = doc::at(lease, "/spec/leaseDurationSeconds")
         && duration.as_i64().unwrap_or_default() <= 0
     {
         causes.push(Cause::invalid("spec.leaseDurationSeconds", duration, "must be greater than 0"));
     }
-    if let Some(transitions) = lease.pointer("/spec/leaseTransitions")
+    if let Some(transitions) = doc::at(lease, "/spec/leaseTransitions")
         && transitions.as_i64().unwrap_or(-1) < 0
     {
         let hint = "must be greater than or equal to 0";

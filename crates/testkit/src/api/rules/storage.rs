@@ -25,12 +25,9 @@ pub(super) fn check_class(class: &Value, causes: &mut Vec<Cause>) {
 }
 
 pub(super) fn check_class_update(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
-    for field in ["parameters", "provisioner", "reclaimPolicy"] {
-        if new.get(field) != old.get(field) {
-            causes.push(Cause::forbidden(field, &format!("updates to {field} are forbidden.")));
-        }
+    for field in ["/parameters", "/provisioner", "/reclaimPolicy", "/volumeBindingMode"] {
+        immutable(new, old, field, causes);
     }
-    immutable(new, old, "/volumeBindingMode", causes);
 }
 
 pub(super) fn check_attachment(attachment: &Value, causes: &mut Vec<Cause>) {
@@ -75,7 +72,9 @@ pub(super) fn driver_defaults(driver: &mut Value) {
 
 pub(super) fn check_attributes_class(class: &Value, causes: &mut Vec<Cause>) {
     require(class, "/driverName", causes);
-    require(class, "/parameters", causes);
+    if !doc::present(class, "/parameters") {
+        causes.push(Cause::required("parameters", "must contain at least one key/value pair"));
+    }
 }
 
 pub(super) fn check_attributes_class_update(new: &Value, old: &Value, causes: &mut Vec<Cause>) {

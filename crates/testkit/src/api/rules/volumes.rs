@@ -36,7 +36,7 @@ pub(super) fn volume_first_status(volume: &mut Value, now: &str) {
 
 pub(super) fn volume_status_update(new: &mut Value, old: &Value, now: &str) {
     if doc::text(new, "/status/phase") != doc::text(old, "/status/phase")
-        && new.pointer("/status/lastPhaseTransitionTime") == old.pointer("/status/lastPhaseTransitionTime")
+        && doc::at(new, "/status/lastPhaseTransitionTime") == doc::at(old, "/status/lastPhaseTransitionTime")
     {
         doc::set(new, &["status", "lastPhaseTransitionTime"], now);
     }
@@ -93,7 +93,7 @@ fn check_csi(volume: &Value, causes: &mut Vec<Cause>) {
         "nodePublishSecretRef",
         "nodeExpandSecretRef",
     ] {
-        if volume.pointer(&format!("/spec/csi/{secret}")).is_some() {
+        if doc::at(volume, &format!("/spec/csi/{secret}")).is_some() {
             require(volume, &format!("/spec/csi/{secret}/name"), causes);
             require(volume, &format!("/spec/csi/{secret}/namespace"), causes);
         }
@@ -103,21 +103,21 @@ fn check_csi(volume: &Value, causes: &mut Vec<Cause>) {
 pub(super) fn check_volume_update(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
     let mut changed = new.clone();
     // A volume that was made before its class had an expand secret may still get one.
-    if old.pointer("/spec/csi/controllerExpandSecretRef").is_none() {
+    if doc::at(old, "/spec/csi/controllerExpandSecretRef").is_none() {
         doc::take(&mut changed, &["spec", "csi", "controllerExpandSecretRef"]);
     }
     let (before, after) = (sources(old), sources(&changed));
     let same = before == after
         && before.iter().all(|source| {
             let pointer = format!("/spec/{source}");
-            old.pointer(&pointer) == changed.pointer(&pointer)
+            doc::at(old, &pointer) == doc::at(&changed, &pointer)
         });
     if !same {
         let hint = "spec.persistentvolumesource is immutable after creation";
         causes.push(Cause::forbidden("spec.persistentvolumesource", hint));
     }
     immutable(new, old, "/spec/volumeMode", causes);
-    if old.pointer("/spec/nodeAffinity").is_some() {
+    if doc::at(old, "/spec/nodeAffinity").is_some() {
         immutable(new, old, "/spec/nodeAffinity", causes);
     }
 }
@@ -134,8 +134,8 @@ fn sources(volume: &Value) -> Vec<&str> {
 pub(super) fn claim_defaults(claim: &mut Value) {
     doc::set_default(claim, &["spec", "volumeMode"], "Filesystem");
     // The two source fields mirror each other, except that only the newer one can name another namespace.
-    let source = claim.pointer("/spec/dataSource").cloned();
-    let reference = claim.pointer("/spec/dataSourceRef").cloned();
+    let source = doc::at(claim, "/spec/dataSource").cloned();
+    let reference = doc::at(claim, "/spec/dataSourceRef").cloned();
     match (source, reference) {
         (Some(source), None) => doc::set(claim, &["spec", "dataSourceRef"], source),
         (None, Some(reference)) if reference.get("namespace").is_none() => {
@@ -154,8 +154,8 @@ pub(super) fn check_claim(claim: &Value, causes: &mut Vec<Cause>) {
 
 pub(super) fn check_claim_update(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
     let empty = Value::default();
-    let before = old.pointer("/spec").unwrap_or(&empty);
-    let mut after = new.pointer("/spec").unwrap_or(&empty).clone();
+    let before = doc::at(old, "/spec").unwrap_or(&empty);
+    let mut after = doc::at(new, "/spec").unwrap_or(&empty).clone();
     if !doc::present(before, "/volumeName") {
         doc::copy(before, &mut after, &["volumeName"]);
     }
