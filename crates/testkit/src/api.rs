@@ -139,7 +139,13 @@ impl ApiServer {
         self.with_store(|store| store.version())
     }
 
-    /// Tells the version whenever something is written.
+    /// Notified whenever something is written. Unlike [`ApiServer::versions`] it wakes in the order of waiting.
+    pub fn written(&self) -> Arc<tokio::sync::Notify> {
+        self.with_store(|store| store.written())
+    }
+
+    /// Tells the version whenever something is written. Not for simulations with more than one waiter: tokio wakes
+    /// the receivers of a watch channel in random order.
     pub fn versions(&self) -> tokio::sync::watch::Receiver<u64> {
         self.with_store(|store| store.versions())
     }

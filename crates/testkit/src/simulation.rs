@@ -65,8 +65,8 @@ impl Options {
         Self {
             command: command.to_owned(),
             rates: Rates::default(),
-            trouble: Duration::from_mins(2),
-            settle: Duration::from_mins(10),
+            trouble: Duration::from_secs(2 * 60),
+            settle: Duration::from_secs(10 * 60),
             call_limit: 50_000,
             driver: DriverConfig::default(),
             kube: Some(KubeOptions { latency: Duration::from_millis(50), ..KubeOptions::default() }),

@@ -45,8 +45,8 @@ pub(crate) fn handle(server: &ApiServer, user: Option<&str>, parts: &Parts, body
     let query = parse_query(parts.uri.query().unwrap_or_default());
     let place = Place::parse(path);
     let mut call = describe(parts, &place, &query);
-    call.user_agent = header(USER_AGENT).unwrap_or_default().to_owned();
-    call.content_type = header(CONTENT_TYPE).unwrap_or_default().to_owned();
+    header(USER_AGENT).unwrap_or_default().clone_into(&mut call.user_agent);
+    header(CONTENT_TYPE).unwrap_or_default().clone_into(&mut call.content_type);
     call.body = String::from_utf8_lossy(body).into_owned();
 
     let user = match user {

@@ -88,12 +88,11 @@ fn decode(text: &str) -> String {
         }
         let digits: Vec<u8> = bytes.by_ref().take(2).collect();
         let code = std::str::from_utf8(&digits).ok().and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        match code {
-            Some(code) => out.push(code),
-            None => {
-                out.push(b'%');
-                out.extend(digits);
-            }
+        if let Some(code) = code {
+            out.push(code);
+        } else {
+            out.push(b'%');
+            out.extend(digits);
         }
     }
     String::from_utf8_lossy(&out).into_owned()

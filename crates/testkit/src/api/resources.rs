@@ -17,6 +17,7 @@ pub enum StatusSubresource {
 
 /// One kind.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "a row of a table: each column is a fact of its own")]
 pub struct Resource {
     /// API group, empty for core.
     pub group: &'static str,

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use serde_json::Value;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 use super::clock::Clock;
 use super::doc;
@@ -96,6 +96,7 @@ pub(crate) struct Store {
     clock: Clock,
     ids: fastrand::Rng,
     versions: watch::Sender<u64>,
+    written: Arc<Notify>,
     subscribers: Vec<mpsc::UnboundedSender<Delta>>,
 }
 
@@ -108,6 +109,7 @@ impl Store {
             clock,
             ids: fastrand::Rng::with_seed(seed),
             versions: watch::Sender::new(1),
+            written: Arc::default(),
             subscribers: Vec::new(),
         }
     }
@@ -122,6 +124,10 @@ impl Store {
 
     pub(crate) fn versions(&self) -> watch::Receiver<u64> {
         self.versions.subscribe()
+    }
+
+    pub(crate) fn written(&self) -> Arc<Notify> {
+        Arc::clone(&self.written)
     }
 
     pub(crate) fn clock(&self) -> &Clock {
@@ -209,6 +215,7 @@ impl Store {
         });
         table.log.push_back(change);
         self.versions.send_replace(self.version);
+        self.written.notify_waiters();
     }
 
     /// Everything that happens to a kind from now on.

@@ -20,7 +20,7 @@ use super::store::{Change, ChangeKind, Object, Signal, Store};
 /// How often an idle watch gets a bookmark.
 const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
 /// How long a watch lasts when the client does not say.
-const DEFAULT_TIMEOUT: Duration = Duration::from_mins(30);
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
 /// The parameters of a watch.
 #[derive(Debug, Clone, Default)]

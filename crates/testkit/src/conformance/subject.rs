@@ -143,8 +143,8 @@ impl Subject {
             "strategic" => "application/strategic-merge-patch+json",
             other => other,
         };
-        let path = self.path(kind, name)?;
-        self.send(Method::PATCH, &path, &[("content-type", content_type)], Some(patch)).await
+        let url = self.path(kind, name)?;
+        self.send(Method::PATCH, &url, &[("content-type", content_type)], Some(patch)).await
     }
 
     /// Opens a watch.

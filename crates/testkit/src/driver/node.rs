@@ -1,6 +1,8 @@
 //! The Node service: nothing is mounted, but what was asked for is remembered and checked
 //! (csi-proto sheet, section 9.5).
 
+use std::collections::BTreeMap;
+
 use csi_client::csi::node_server::Node;
 use csi_client::csi::{self, node_service_capability};
 use tonic::{Request, Response, Status, async_trait};
@@ -154,7 +156,7 @@ fn publish(
     if config.node.contains(&NodeCapability::StageUnstageVolume) && !staged {
         return Err(Status::failed_precondition("the volume is not staged there"));
     }
-    let wanted = csi::NodePublishVolumeRequest { secrets: Default::default(), ..request.clone() };
+    let wanted = csi::NodePublishVolumeRequest { secrets: BTreeMap::default(), ..request.clone() };
     match backend.mounted.get(&request.target_path) {
         Some(existing) if *existing != wanted => {
             Err(Status::already_exists("published there with other arguments"))

@@ -21,7 +21,7 @@ fn bound_claim(server: &ApiServer, claim: &Value, volume: &str) {
     match server.object(VOLUME, "", volume) {
         None if phase == "Bound" => set_claim_status(server, claim, &json!({"phase": "Lost"})),
         Some(volume) if claimed_by(&volume, claim) && phase != "Bound" => {
-            finish_claim(server, claim, &volume)
+            finish_claim(server, claim, &volume);
         }
         _ => {}
     }
@@ -53,7 +53,7 @@ fn pending_claim(server: &ApiServer, claim: &Value) {
             "volume.kubernetes.io/storage-provisioner": provisioner,
             "volume.beta.kubernetes.io/storage-provisioner": provisioner,
         }}});
-        write(server.patch(CLAIM, &key(claim).0, name(claim), &annotations));
+        write(&server.patch(CLAIM, &key(claim).0, name(claim), &annotations));
     }
 }
 
@@ -78,7 +78,7 @@ fn bind(server: &ApiServer, claim: &Value, volume: &Value) {
             "apiVersion": "v1", "kind": CLAIM, "namespace": key(claim).0, "name": name(claim),
             "uid": uid_of(claim), "resourceVersion": doc::text(claim, "/metadata/resourceVersion"),
         }}});
-        if !write(server.patch(VOLUME, "", name(volume), &reference)) {
+        if !write(&server.patch(VOLUME, "", name(volume), &reference)) {
             return;
         }
     }
@@ -89,7 +89,7 @@ fn bind(server: &ApiServer, claim: &Value, volume: &Value) {
             "pv.kubernetes.io/bind-completed": "yes", "pv.kubernetes.io/bound-by-controller": "yes",
         }},
     });
-    if write(server.patch(CLAIM, &key(claim).0, name(claim), &patch)) {
+    if write(&server.patch(CLAIM, &key(claim).0, name(claim), &patch)) {
         finish_claim(server, claim, volume);
     }
 }
@@ -174,16 +174,16 @@ fn set_volume_phase(server: &ApiServer, volume: &Value, phase: &str) {
     if now.is_some_and(|now| doc::text(&now, "/status/phase") == phase) {
         return;
     }
-    write(server.patch_status(VOLUME, "", name(volume), &json!({"status": {"phase": phase}})));
+    write(&server.patch_status(VOLUME, "", name(volume), &json!({"status": {"phase": phase}})));
 }
 
 fn set_claim_status(server: &ApiServer, claim: &Value, status: &Value) {
-    write(server.patch_status(CLAIM, &key(claim).0, name(claim), &json!({"status": status})));
+    write(&server.patch_status(CLAIM, &key(claim).0, name(claim), &json!({"status": status})));
 }
 
 /// A write that fails because the object has gone or changed is tried again at its next change.
-fn write(outcome: Result<Value, crate::api::Failure>) -> bool {
-    if let Err(failure) = &outcome {
+fn write(outcome: &Result<Value, crate::api::Failure>) -> bool {
+    if let Err(failure) = outcome {
         tracing::debug!(%failure, "write of a stand-in controller refused");
     }
     outcome.is_ok()

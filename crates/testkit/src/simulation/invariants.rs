@@ -70,7 +70,7 @@ pub fn settled(world: &World) -> Result<(), String> {
         }
         let volume = volumes.iter().find(|volume| doc::text(volume, "/metadata/name") == bound);
         let Some(volume) = volume else { return Err(format!("claim {name} is bound to nothing")) };
-        if doc::at(&volume, "/spec/claimRef/uid") != doc::at(&claim, "/metadata/uid") {
+        if doc::at(volume, "/spec/claimRef/uid") != doc::at(&claim, "/metadata/uid") {
             return Err(format!("volume {bound} does not belong to claim {name}"));
         }
         let handle = doc::text(volume, "/spec/csi/volumeHandle");

@@ -197,15 +197,17 @@ impl World {
         mut check: impl FnMut() -> Result<(), String>,
     ) -> anyhow::Result<()> {
         let deadline = Instant::now() + within;
-        let mut versions = self.shared.api.versions();
+        let written = self.shared.api.written();
         loop {
+            // Made before the look, so that nothing written after it is missed.
+            let change = written.notified();
             let Err(complaint) = check() else { return Ok(()) };
             if Instant::now() >= deadline {
                 bail!("not within {} s: {what}: {complaint}", within.as_secs());
             }
             tokio::select! {
                 biased;
-                _ = versions.changed() => {}
+                () = change => {}
                 () = tokio::time::sleep(LOOK_EVERY) => {}
             }
         }

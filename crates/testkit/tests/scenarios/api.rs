@@ -2,7 +2,7 @@
 
 use futures::{StreamExt, pin_mut};
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
-use kube::api::{Api, ListParams, Patch, PatchParams, WatchParams};
+use kube::api::{Api, ListParams, Patch, PatchParams, PostParams, WatchParams};
 use kube::core::WatchEvent;
 use serde_json::json;
 use testkit::api::{ApiServer, Failure, Rule};
@@ -73,8 +73,8 @@ async fn calls_are_logged_and_counted() {
     let server = ApiServer::new();
     let claims = Api::<PersistentVolumeClaim>::namespaced(server.client(), "default");
     let claim = serde_json::from_value(manifests::claim("c", "fast")).unwrap();
-    claims.create(&Default::default(), &claim).await.unwrap();
-    claims.create(&Default::default(), &claim).await.unwrap_err();
+    claims.create(&PostParams::default(), &claim).await.unwrap();
+    claims.create(&PostParams::default(), &claim).await.unwrap_err();
     assert_eq!(server.count("create", "persistentvolumeclaims"), 2);
     let lines: Vec<String> = server.calls().iter().map(ToString::to_string).collect();
     assert_eq!(
@@ -109,7 +109,7 @@ async fn compacted_versions_are_gone() {
     pin_mut!(events);
     match events.next().await {
         Some(Ok(WatchEvent::Error(status))) => {
-            assert_eq!((status.code, status.reason.as_str()), (410, "Expired"))
+            assert_eq!((status.code, status.reason.as_str()), (410, "Expired"));
         }
         other => panic!("{other:?}"),
     }

@@ -17,7 +17,9 @@ fn create(name: &str) -> csi::CreateVolumeRequest {
     csi::CreateVolumeRequest {
         name: name.to_owned(),
         volume_capabilities: vec![csi::VolumeCapability {
-            access_type: Some(volume_capability::AccessType::Mount(Default::default())),
+            access_type: Some(
+                volume_capability::AccessType::Mount(volume_capability::MountVolume::default()),
+            ),
             ..Default::default()
         }],
         ..Default::default()

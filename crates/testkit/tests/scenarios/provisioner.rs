@@ -95,7 +95,9 @@ impl Provisioner {
             capacity_range: Some(csi::CapacityRange { required_bytes: 1 << 30, limit_bytes: 0 }),
             volume_capabilities: vec![csi::VolumeCapability {
                 access_mode: Some(mode),
-                access_type: Some(volume_capability::AccessType::Mount(Default::default())),
+                access_type: Some(volume_capability::AccessType::Mount(
+                    volume_capability::MountVolume::default(),
+                )),
             }],
             ..Default::default()
         };

@@ -1,7 +1,7 @@
 //! The API server over real sockets, through kube's own stack and a kubeconfig.
 
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::{Api, ListParams};
+use kube::api::{Api, ListParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::json;
 use testkit::api::{ApiServer, Served};
@@ -16,7 +16,7 @@ async fn client(served: &Served, token: &str) -> kube::Client {
 async fn use_it(client: kube::Client) -> Result<usize, kube::Error> {
     let maps = Api::<ConfigMap>::namespaced(client, "default");
     let map = serde_json::from_value(json!({"metadata": {"generateName": "m-"}})).expect("a map");
-    maps.create(&Default::default(), &map).await?;
+    maps.create(&PostParams::default(), &map).await?;
     Ok(maps.list(&ListParams::default()).await?.items.len())
 }
 
@@ -32,13 +32,13 @@ async fn http_and_https_reach_the_same_objects() {
 async fn tokens_name_users_and_can_be_revoked() {
     let server = ApiServer::new();
     server.add_token("secret", "somebody");
-    let served = server.serve_https().await.unwrap();
-    use_it(client(&served, "secret").await).await.unwrap();
+    let secure = server.serve_https().await.unwrap();
+    use_it(client(&secure, "secret").await).await.unwrap();
     assert!(server.calls().iter().all(|call| call.user == "somebody"));
     server.revoke_token("secret");
-    match use_it(client(&served, "secret").await).await {
+    match use_it(client(&secure, "secret").await).await {
         Err(kube::Error::Api(status)) => {
-            assert_eq!((status.code, status.reason.as_str()), (401, "Unauthorized"))
+            assert_eq!((status.code, status.reason.as_str()), (401, "Unauthorized"));
         }
         other => panic!("{other:?}"),
     }
