@@ -5,6 +5,9 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 LAB := $(TARGET_DIR)/$(HOST)/lab/lab
 # Images hold one static binary and nothing else; with --target the flag spares build scripts and macros.
 STATIC := CARGO_TARGET_$(shell echo $(HOST) | tr a-z- A-Z_)_RUSTFLAGS="-C target-feature=+crt-static"
+# What the line below builds; another folder may be given.
+LAB_BIN_DIR ?= $(abspath $(TARGET_DIR))/$(HOST)/lab
+export LAB_BIN_DIR
 CARGO_LAB := $(STATIC) cargo build --locked --workspace --bins --profile lab --target $(HOST)
 # Part of a scenario's name: make e2e FILTER=lease
 FILTER ?=

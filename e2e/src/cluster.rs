@@ -1,5 +1,6 @@
 //! The running cluster as the inside sees it: components, API clients, kubectl, waiting.
 
+use std::fmt::Write;
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
@@ -10,6 +11,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 
 use crate::component::Component;
 use crate::pki::{self, Pki};
+use crate::programs::last_lines;
 use crate::progress::Step;
 use crate::spec::{Extent, Spec};
 use crate::{control_plane, node};
@@ -71,11 +73,35 @@ impl Cluster {
         components.iter_mut().try_for_each(Component::check)
     }
 
-    /// The ends of all logs, for a failure's report.
-    pub(crate) fn tails(&self) -> String {
-        let components = self.components.lock().unwrap_or_else(PoisonError::into_inner);
-        let tail = |component: &Component| format!("--- {}\n{}", component.name, component.tail());
-        components.iter().map(tail).collect::<Vec<_>>().join("\n")
+    /// What the cluster says about the pods: their states, the last events, and what those printed that are not well.
+    pub(crate) async fn report(&self) -> Result<String> {
+        use k8s_openapi::api::core::v1::Pod;
+        let run = |arguments: &[&str]| -> Result<String> {
+            let output = self.kubectl()?.args(arguments).output()?;
+            Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        };
+        let mut text = run(&[
+            "get",
+            "pods,persistentvolumeclaims,persistentvolumes",
+            "--all-namespaces",
+            "--output=wide",
+        ])?;
+        let events = run(&["get", "events", "--all-namespaces", "--sort-by=.metadata.creationTimestamp"])?;
+        text.push_str(&last_lines(&events, 15));
+        let pods: kube::Api<Pod> = kube::Api::namespaced(self.client.clone(), "default");
+        for pod in pods.list(&kube::api::ListParams::default()).await? {
+            let name = pod.metadata.name.unwrap_or_default();
+            for container in pod.status.and_then(|status| status.container_statuses).unwrap_or_default() {
+                let previous = if container.ready || container.restart_count == 0 {
+                    "--previous=false"
+                } else {
+                    "--previous"
+                };
+                let log = run(&["logs", &name, "--container", &container.name, "--tail=8", previous])?;
+                let _ = write!(text, "\n--- {name} {}\n{log}", container.name);
+            }
+        }
+        Ok(text)
     }
 
     /// Polls until `poll` gives something, shown as a step; an error of `poll` counts as "not yet".

@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Prints one line of the story.
 fn tell(actor: &str, object: &str, text: &str) {
-    println!("[{:6.1} s] {actor:<22} {object:<34} {text}", elapsed().as_secs_f64());
+    println!("[{:6.1} s] {actor:<27} {object:<34} {text}", elapsed().as_secs_f64());
 }
 
 fn chapter(title: &str) {
@@ -35,10 +35,10 @@ pub(crate) async fn run(cluster: &Cluster) -> Result<ExitCode> {
     let log = control_plane::audit_log(&cluster.spec);
     let mark = audit::mark(&log)?;
     let work = Workload::new(cluster, "default");
-    println!("\n{:<10} {:<22} {:<34} WHAT HAPPENED", "TIME", "ACTOR", "OBJECT");
+    println!("\n{:<10} {:<27} {:<34} WHAT HAPPENED", "TIME", "ACTOR", "OBJECT");
     setting(&work).await?;
     let volumes = births(&work).await?;
-    data(&work).await?;
+    data(&work, &volumes).await?;
     deaths(&work, &volumes).await?;
     chapter("API calls of csi-provisioner for these three volumes, from the API server's audit log");
     print!("{}", audit::table(&audit::count(&log, mark, "csi-provisioner")?));
@@ -104,7 +104,7 @@ async fn bound(work: &Workload<'_>, claim: &'static str) -> Result<(&'static str
     let event = work.event_on_claim(claim, "ProvisioningSucceeded", PATIENCE).await?;
     tell(&event.actor, &object, &format!("{}: {}", event.reason, event.message));
     let volume = work.bound(claim, PATIENCE).await?;
-    tell("persistentvolume-ctrl", &object, &format!("Bound to {}", volume.name));
+    tell("persistentvolume-controller", &object, &format!("Bound to {}", volume.name));
     let files = Workload::backing(&volume.handle);
     if files.is_empty() {
         bail!(
@@ -126,13 +126,16 @@ fn short(handle: &str) -> &str {
     handle.get(..8).unwrap_or(handle)
 }
 
-async fn data(work: &Workload<'_>) -> Result<()> {
+async fn data(work: &Workload<'_>, volumes: &Volumes) -> Result<()> {
     chapter("5. One pod writes, another one reads it back");
     work.succeeded("writer", PATIENCE).await?;
     let written = work.log("writer").await?;
     tell("kubelet", "Pod/writer", &format!("ran to its end, wrote \"{}\"", written.trim()));
     work.delete_pod("writer").await?;
     work.pod_gone("writer", PATIENCE).await?;
+    for (_, volume, _) in volumes {
+        work.unmounted(volume, PATIENCE).await?;
+    }
     tell("kubelet", "Pod/writer", "deleted, both volumes unmounted");
     work.create_pod("reader", &["at-once", "later"], &[], "cat /data/at-once/note /data/later/note").await?;
     tell("user", "Pod/reader", "created, mounts the same claims");
@@ -145,16 +148,26 @@ async fn data(work: &Workload<'_>) -> Result<()> {
     tell("kubelet", "Pod/reader", &format!("ran to its end, read \"{}\" from both", written.trim()));
 
     chapter("6. A pod writes to the raw device, another one reads it back");
-    let write = "test -b /dev/volume && echo raw-bytes-0123456789 | dd of=/dev/volume bs=512 conv=sync,fsync 2>/dev/null && echo ok";
+    // It stays, so that the device can be looked at while it is in use.
+    let write = "test -b /dev/volume && echo raw-bytes-0123456789 | dd of=/dev/volume bs=512 conv=sync,fsync 2>/dev/null && echo written && exec sleep 3600";
     work.create_pod("device-writer", &[], &["device"], write).await?;
     tell("user", "Pod/device-writer", "created, has claim device as /dev/volume");
-    work.succeeded("device-writer", PATIENCE).await?;
-    tell("kubelet", "Pod/device-writer", "ran to its end, wrote to the block device");
-    for device in work.loop_devices()? {
-        tell("hostpath driver", &device.name, &format!("loop device of {}", device.file));
+    work.printed("device-writer", "written\n", PATIENCE).await?;
+    tell("kubelet", "Pod/device-writer", "wrote to the block device, still runs");
+    let devices = work.loop_devices()?;
+    if devices.is_empty() {
+        bail!("a pod uses a raw device, but no loop device has a file of the driver");
+    }
+    for device in devices {
+        // kubelet holds a raw device by a loop device of its own over it.
+        let actor = if device.file.starts_with("/dev") { "kubelet" } else { "hostpath driver" };
+        let file = device.file.file_name().unwrap_or_default().display();
+        tell(actor, &device.name, &format!("loop device over {file}"));
     }
     work.delete_pod("device-writer").await?;
     work.pod_gone("device-writer", PATIENCE).await?;
+    work.loop_devices_gone(PATIENCE).await?;
+    tell("kubelet", "Pod/device-writer", "deleted, loop devices detached");
     let read = "head -c 20 /dev/volume";
     work.create_pod("device-reader", &[], &["device"], read).await?;
     work.succeeded("device-reader", PATIENCE).await?;
@@ -171,8 +184,13 @@ async fn deaths(work: &Workload<'_>, volumes: &Volumes) -> Result<()> {
     for pod in ["reader", "device-reader"] {
         work.delete_pod(pod).await?;
         work.pod_gone(pod, PATIENCE).await?;
+        for (_, volume, _) in volumes {
+            work.unmounted(volume, PATIENCE).await?;
+        }
         tell("kubelet", &format!("Pod/{pod}"), "deleted, volumes unmounted");
     }
+    // A volume that is still staged cannot be deleted; csi-provisioner would try again, and say so in an event.
+    work.loop_devices_gone(PATIENCE).await?;
     for (claim, ..) in volumes {
         work.delete_claim(claim).await?;
         tell("user", &format!("PersistentVolumeClaim/{claim}"), "deleted");
@@ -192,13 +210,7 @@ async fn deaths(work: &Workload<'_>, volumes: &Volumes) -> Result<()> {
         }
         tell("hostpath driver", &format!("handle {}", short(handle)), "gone from the disk");
     }
-    let loops = work.loop_devices()?;
-    if !loops.is_empty() {
-        bail!(
-            "loop devices are left: {}",
-            loops.iter().map(|device| device.name.as_str()).collect::<Vec<_>>().join(", ")
-        );
-    }
+    work.loop_devices_gone(PATIENCE).await?;
     tell("hostpath driver", "loop devices", "none left");
     Ok(())
 }

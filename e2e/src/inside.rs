@@ -20,7 +20,7 @@ pub(crate) fn run(dir: &Path) -> Result<ExitCode> {
         let cluster = Cluster::start(spec).await?;
         let result = work(&cluster).await;
         if result.is_err() {
-            say(&format!("the components' last words:\n{}", cluster.tails()));
+            say(&cluster.report().await.unwrap_or_else(|error| format!("no report: {error:#}")));
         }
         result
     })

@@ -6,9 +6,8 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Read;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -17,8 +16,10 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::places;
 use crate::progress::say;
 
+mod loops;
 mod machine;
 
+pub(crate) use loops::{LoopDevice, loops};
 pub(crate) use machine::Machine;
 
 /// What the lab tells its janitor when there is nothing left to do.
@@ -89,7 +90,7 @@ pub(crate) fn clean(dir: &Path) -> Result<()> {
         }
         Ok(alive.is_empty())
     })?;
-    detach_loops(dir)?;
+    loops::detach(dir)?;
     let name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
     for group in cgroups(&name) {
         eventually(&format!("cgroup {} stays busy", group.display()), || Ok(remove_cgroup(&group)))?;
@@ -133,52 +134,6 @@ fn remove_cgroup(group: &Path) -> bool {
         }
     }
     fs::remove_dir(group).is_ok() || !group.exists()
-}
-
-/// Loop devices whose backing file lies in `dir`. Compared by device and inode: the path that the kernel shows
-/// may be one of a mount namespace that is gone.
-fn loops(dir: &Path) -> Result<Vec<String>> {
-    let output = Command::new("losetup")
-        .args(["--list", "--noheadings", "--raw", "--output", "NAME,BACK-INO,BACK-MAJ:MIN,BACK-FILE"])
-        .output()
-        .context("cannot run losetup (package util-linux)")?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    if text.trim().is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut files = BTreeSet::new();
-    collect_files(dir, &mut files);
-    let mine = |line: &str| -> Option<String> {
-        let mut words = line.split_whitespace();
-        let (name, inode, device) = (words.next()?, words.next()?.parse::<u64>().ok()?, words.next()?);
-        let path = words.next().unwrap_or_default();
-        (files.contains(&(device.to_owned(), inode)) || Path::new(path).starts_with(dir))
-            .then(|| name.to_owned())
-    };
-    Ok(text.lines().filter_map(mine).collect())
-}
-
-fn collect_files(dir: &Path, files: &mut BTreeSet<(String, u64)>) {
-    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-        let Ok(meta) = entry.path().symlink_metadata() else { continue };
-        if meta.is_dir() {
-            collect_files(&entry.path(), files);
-        } else if meta.is_file() {
-            let (major, minor) = (rustix::fs::major(meta.dev()), rustix::fs::minor(meta.dev()));
-            files.insert((format!("{major}:{minor}"), meta.ino()));
-        }
-    }
-}
-
-fn detach_loops(dir: &Path) -> Result<()> {
-    for device in loops(dir)? {
-        let status =
-            Command::new("losetup").arg("--detach").arg(&device).status().context("cannot run losetup")?;
-        if !status.success() {
-            bail!("cannot detach {device}, whose file lies in {}", dir.display());
-        }
-    }
-    eventually("loop devices stay attached", || Ok(loops(dir)?.is_empty()))
 }
 
 /// Removes what dead labs left. A lab lives as long as somebody holds its lock.

@@ -55,9 +55,14 @@ fn mounts(spec: &Spec) -> Result<()> {
     )
 }
 
+/// Where what the lab writes below `target` really is.
+pub(crate) fn covered(dir: &Path, target: &str) -> PathBuf {
+    dir.join(format!("cover{}", target.replace('/', "-"))).join("upper")
+}
+
 fn overlay(dir: &Path, covered: &Path) -> Result<()> {
-    let place = dir.join(format!("cover{}", covered.display().to_string().replace('/', "-")));
-    let (upper, work) = (place.join("upper"), place.join("work"));
+    let upper = self::covered(dir, &covered.display().to_string());
+    let work = upper.with_file_name("work");
     fs::create_dir_all(&upper)?;
     fs::create_dir_all(&work)?;
     let mut options = Vec::from(b"lowerdir=".as_slice());

@@ -15,7 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::progress::{self, Step, say};
 use crate::spec::{Archive, Extent, Spec, Task};
-use crate::{images, leftovers, packages, places, programs, scenarios};
+use crate::{images, leftovers, machine, packages, places, programs, scenarios};
 
 /// Exit codes after SIGHUP, SIGINT and SIGTERM: the person wanted an end, not a post-mortem.
 const SIGNALLED: [u8; 3] = [129, 130, 143];
@@ -186,6 +186,10 @@ fn keep_logs(spec: &Spec) {
     let copied = fs::create_dir_all(parent)
         .and_then(|()| Command::new("cp").arg("-r").arg(spec.logs()).arg(&kept).status())
         .is_ok_and(|status| status.success());
+    let pods = machine::covered(&spec.dir, "/var/log").join("pods");
+    if copied && pods.is_dir() {
+        let _ = Command::new("cp").arg("-r").arg(pods).arg(&kept).status();
+    }
     if copied {
         say(&format!("the components' logs are kept in {}", kept.display()));
     }

@@ -85,7 +85,7 @@ pub(crate) async fn run(cluster: &Cluster, filter: &str) -> Result<ExitCode> {
             let result = deploy::driver(cluster).await;
             deployed = Some(result.is_ok());
             if result.is_err() {
-                say(&format!("the components' last words:\n{}", cluster.tails()));
+                say(&cluster.report().await.unwrap_or_else(|error| format!("no report: {error:#}")));
             }
             tally.note("the_driver_is_deployed_from_the_manifests", began, result);
         }

@@ -12,7 +12,9 @@ use kube::api::{DeleteParams, ListParams, LogParams, PostParams};
 use serde_json::{Value, json};
 
 use crate::cluster::Cluster;
+use crate::deploy::DRIVER;
 use crate::images::BUSYBOX;
+use crate::leftovers::{self, LoopDevice};
 use crate::machine::DRIVER_STATE;
 
 /// How a pod sees a volume.
@@ -40,12 +42,6 @@ pub(crate) struct Told {
     pub(crate) actor: String,
     pub(crate) reason: String,
     pub(crate) message: String,
-}
-
-/// A loop device whose file belongs to the driver.
-pub(crate) struct LoopDevice {
-    pub(crate) name: String,
-    pub(crate) file: String,
 }
 
 /// A user of one namespace.
@@ -222,6 +218,19 @@ impl<'a> Workload<'a> {
             .map_or_else(|| "no event".to_owned(), |event| format!("{}: {}", event.reason, event.message)))
     }
 
+    /// Waits until a running pod has printed exactly this.
+    pub(crate) async fn printed(&self, pod: &str, text: &str, limit: Duration) -> Result<()> {
+        self.cluster
+            .quietly_until(&format!("output of pod {pod}"), limit, async || {
+                let log = self.log(pod).await?;
+                if log != text {
+                    bail!("it printed {log:?}");
+                }
+                Ok(Some(()))
+            })
+            .await
+    }
+
     /// What a pod printed.
     pub(crate) async fn log(&self, pod: &str) -> Result<String> {
         self.pods.logs(pod, &LogParams::default()).await.with_context(|| format!("no log of pod {pod}"))
@@ -254,6 +263,29 @@ impl<'a> Workload<'a> {
             .await
     }
 
+    /// Waits until a volume is mounted in no pod.
+    pub(crate) async fn unmounted(&self, volume: &str, limit: Duration) -> Result<()> {
+        self.cluster
+            .quietly_until(&format!("volume {volume} to be unmounted"), limit, async || {
+                let mounts = fs::read_to_string("/proc/self/mountinfo")?;
+                Ok((!mounts.contains(&format!("/{volume}/"))).then_some(()))
+            })
+            .await
+    }
+
+    /// Waits until no loop device has a file of the driver.
+    pub(crate) async fn loop_devices_gone(&self, limit: Duration) -> Result<()> {
+        self.cluster
+            .quietly_until("loop devices to be detached", limit, async || {
+                let left = self.loop_devices()?;
+                if let Some(device) = left.first() {
+                    bail!("{} still has {}", device.name, device.file.display());
+                }
+                Ok(Some(()))
+            })
+            .await
+    }
+
     /// Files and folders of the driver's state that belong to a volume.
     pub(crate) fn backing(handle: &str) -> Vec<String> {
         let mut found = Vec::new();
@@ -263,17 +295,7 @@ impl<'a> Workload<'a> {
 
     /// Loop devices over files of the driver.
     pub(crate) fn loop_devices(&self) -> Result<Vec<LoopDevice>> {
-        let mut devices = Vec::new();
-        for entry in fs::read_dir("/sys/block").context("cannot list block devices")?.flatten() {
-            let name = format!("/dev/{}", entry.file_name().to_string_lossy());
-            let Ok(file) = fs::read_to_string(entry.path().join("loop/backing_file")) else { continue };
-            // The kernel shows the path as this mount namespace sees it, or below the lab's own folder.
-            let own = self.cluster.spec.dir.join("driver");
-            if Path::new(&file).starts_with(DRIVER_STATE) || Path::new(&file).starts_with(own) {
-                devices.push(LoopDevice { name, file: file.trim().to_owned() });
-            }
-        }
-        Ok(devices)
+        leftovers::loops(&self.cluster.spec.dir.join("driver"))
     }
 }
 
@@ -283,10 +305,11 @@ fn number(text: &str) -> u64 {
 
 fn told(event: Event) -> Told {
     let source = event.source.and_then(|source| source.component);
-    // Upstream's provisioner reports as driver_pod_uuid; the first word is enough for a story.
     let actor = event.reporting_component.filter(|name| !name.is_empty()).or(source).unwrap_or_default();
+    // csi-provisioner reports as driver_pod_uuid.
+    let provisioner = actor.starts_with(&format!("{DRIVER}_"));
     Told {
-        actor: actor.split('_').next().unwrap_or_default().to_owned(),
+        actor: if provisioner { "csi-provisioner".to_owned() } else { actor },
         reason: event.reason.unwrap_or_default(),
         message: event.message.unwrap_or_default(),
     }

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use super::{cgroups, loops, members};
+use super::loops::{self, Attached};
+use super::{cgroups, members};
 use crate::progress::say;
 
 /// What a lab could leave, in the order in which it is looked for.
@@ -24,12 +25,13 @@ const KINDS: [&str; 7] = [
 pub(crate) struct Machine {
     mounts: BTreeSet<String>,
     interfaces: BTreeSet<String>,
+    loops: BTreeSet<Attached>,
 }
 
 impl Machine {
     /// Looks at the machine as it is now.
     pub(crate) fn look() -> Result<Self> {
-        Ok(Self { mounts: mounts()?, interfaces: interfaces() })
+        Ok(Self { mounts: mounts()?, interfaces: interfaces(), loops: loops::attached()? })
     }
 
     /// [`Machine::verify`], with a line for each kind of thing that is not left.
@@ -58,7 +60,7 @@ impl Machine {
             processes_mentioning(&marker),
             kept_namespaces,
             new_mounts.collect(),
-            loops(dir)?,
+            loops::orphans(&self.loops)?,
             new_interfaces.collect(),
             groups.collect(),
             folder.into_iter().collect(),

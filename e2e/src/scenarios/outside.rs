@@ -30,6 +30,10 @@ pub(super) fn run(tally: &mut Tally, filter: &str) {
     }
 }
 
+/// Has loop devices attached as driver and kubelet do, one over the other, says where the lab is, and waits.
+const COMMAND: &str = "set -e; truncate -s 1M $LAB_DIR/disk; lower=$(losetup --find --show $LAB_DIR/disk); \
+                       losetup --find $lower; kubectl get namespace default -o name; echo $LAB_DIR; exec sleep 600";
+
 /// A lab with a control plane only, whose command prints its folder and then waits.
 struct Lab {
     process: Child,
@@ -39,13 +43,7 @@ struct Lab {
 impl Lab {
     fn start() -> Result<Self> {
         let mut process = lab()?
-            .args([
-                "--control-plane-only",
-                "--",
-                "sh",
-                "-c",
-                "kubectl get namespace default -o name; echo $LAB_DIR; exec sleep 600",
-            ])
+            .args(["--control-plane-only", "--", "sh", "-c", COMMAND])
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()?;
