@@ -167,6 +167,14 @@ impl Failure {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", message.to_owned(), Value::Null)
     }
 
+    /// 429, with the time after which to come back, in seconds; it is also sent as `Retry-After`.
+    pub fn too_many_requests(seconds: u64) -> Self {
+        let message =
+            "the server has received too many requests and has asked us to try again later".to_owned();
+        let details = json!({"retryAfterSeconds": seconds});
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", message, details)
+    }
+
     /// 504: the server gave up on the request.
     pub fn timeout(message: &str) -> Self {
         let message = format!("Timeout: {message}");

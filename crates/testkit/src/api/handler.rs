@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::StreamExt;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use http_body::Frame;
@@ -100,6 +100,8 @@ fn describe(parts: &Parts, place: &Place, query: &Query) -> Call {
 }
 
 fn respond(outcome: Result<Answer, Failure>) -> Response<Body> {
+    let wait =
+        outcome.as_ref().err().and_then(|failure| doc::at(&failure.details, "/retryAfterSeconds")?.as_u64());
     let full = |bytes: Bytes| Full::new(bytes).map_err(|never| match never {}).boxed_unsync();
     let (code, content_type, body) = match outcome {
         Ok(Answer::Text(code, text)) => (code, "application/json", full(text)),
@@ -115,6 +117,9 @@ fn respond(outcome: Result<Answer, Failure>) -> Response<Body> {
     let mut response = Response::new(body);
     *response.status_mut() = code;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    if let Some(seconds) = wait {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
     response
 }
 

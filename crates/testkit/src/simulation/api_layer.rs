@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -24,6 +25,7 @@ use crate::api::{Body, Call, Failure, Resource};
 #[derive(Debug, Clone)]
 pub struct FaultyApi {
     life: Incarnation,
+    user: Option<Arc<str>>,
 }
 
 impl<B> Service<Request<B>> for FaultyApi
@@ -55,8 +57,8 @@ where
 }
 
 impl FaultyApi {
-    pub(super) fn new(life: Incarnation) -> Self {
-        Self { life }
+    pub(super) fn new(life: Incarnation, user: Option<Arc<str>>) -> Self {
+        Self { life, user }
     }
 
     async fn exchange(&self, parts: Parts, body: Bytes) -> Result<Response<Body>, BoxError> {
@@ -117,7 +119,9 @@ impl FaultyApi {
 
     async fn pass(&self, parts: Parts, body: Bytes) -> Response<Body> {
         let request = Request::from_parts(parts, Full::<Bytes>::new(body));
-        let answer: Result<_, Infallible> = self.life.world().api().service().call(request).await;
+        let api = self.life.world().api();
+        let mut service = self.user.as_deref().map_or_else(|| api.service(), |user| api.service_as(user));
+        let answer: Result<_, Infallible> = service.call(request).await;
         match answer {
             Ok(response) => response,
             Err(never) => match never {},

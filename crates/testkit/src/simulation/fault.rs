@@ -79,7 +79,7 @@ pub(super) enum DriverFault {
     CrashAfter,
 }
 
-const API_KINDS: usize = 10;
+const API_KINDS: usize = 11;
 const DRIVER_KINDS: usize = 6;
 const WATCH_KINDS: usize = 4;
 
@@ -150,6 +150,7 @@ impl Dice {
             6 => ApiFault::After(Some(Failure::timeout("request did not complete within requested timeout"))),
             7 => ApiFault::Hang,
             8 => ApiFault::HangAfter,
+            9 => ApiFault::Before(Some(Failure::too_many_requests(1))),
             _ if write => ApiFault::Race,
             _ => ApiFault::None,
         }

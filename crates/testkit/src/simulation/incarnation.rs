@@ -50,7 +50,12 @@ impl Incarnation {
 
     /// The way to the API server, as a service for `kube::Client::new`.
     pub fn api(&self) -> FaultyApi {
-        FaultyApi::new(self.clone())
+        FaultyApi::new(self.clone(), None)
+    }
+
+    /// The same as `user`, whose rules then count.
+    pub fn api_as(&self, user: &str) -> FaultyApi {
+        FaultyApi::new(self.clone(), Some(user.into()))
     }
 
     /// A client over [`Incarnation::api`] without anything added.

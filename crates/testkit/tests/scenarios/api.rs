@@ -94,6 +94,18 @@ async fn chosen_calls_fail() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn too_many_requests_say_when_to_come_back() {
+    let server = ApiServer::new();
+    server.fail_next("list", "nodes", 1, &Failure::too_many_requests(7));
+    let request = http::Request::get("/api/v1/nodes").body(kube::client::Body::empty()).unwrap();
+    let response = server.client().send(request).await.unwrap();
+    assert_eq!(
+        (response.status().as_u16(), &response.headers()["retry-after"]),
+        (429, &"7".parse().unwrap())
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn compacted_versions_are_gone() {
     let server = ApiServer::new();
     let claims = Api::<PersistentVolumeClaim>::namespaced(server.client(), "default");

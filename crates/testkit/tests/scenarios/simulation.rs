@@ -92,6 +92,7 @@ fn faults_and_crashes_really_happen() {
         "crash after",
         "refused, connection breaks",
         "refused with 503",
+        "refused with 429",
         "lost, connection breaks",
         "hangs",
         "never told",
