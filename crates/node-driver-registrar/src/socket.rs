@@ -97,8 +97,7 @@ pub(crate) fn remove_own(path: &Path, ours: Identity) -> Result<(), SocketError>
 /// no moment in which kubelet sees none and unregisters the driver; anything else that lies there is an error and stays.
 pub(crate) fn bind(path: &Path) -> Result<(UnixListener, Identity), SocketError> {
     let failed = |error: &io::Error| SocketError::Bind { path: shown(path), error: system_text(error) };
-    // Shorter than any `<driver>-reg.sock`, so that it fits wherever the final name fits (107 bytes, sheet 14.6).
-    let temporary = path.with_file_name(format!(".{}", std::process::id()));
+    let temporary = hidden(path);
     if path.as_os_str().len() > 107 {
         return Err(SocketError::Bind {
             path: shown(path),
@@ -121,6 +120,21 @@ pub(crate) fn bind(path: &Path) -> Result<(UnixListener, Identity), SocketError>
             Err(failed(&error))
         }
     }
+}
+
+/// The name under which the socket is bound before it gets its own.
+///
+/// It differs between drivers: their registrars share the directory, and each is process 1 of its container, so that a
+/// process id would not tell them apart and one could give its own socket the other's name. It is no longer than the
+/// final name, so that it fits wherever that fits (107 bytes, sheet 14.6).
+fn hidden(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let mut kept = name.chars();
+    // Of a name of one or two bytes nothing, or only a dot, would be left.
+    if name.len() > 2 {
+        kept.next_back();
+    }
+    path.with_file_name(format!(".{}", kept.as_str()))
 }
 
 /// An error's text as the Go runtime prints it: lower case and without Rust's error number.
@@ -219,6 +233,17 @@ mod tests {
         assert!(path.exists(), "it belongs to the second listener now");
         remove_own(&path, theirs).unwrap();
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn hidden_names_of_two_drivers_differ_and_fit_where_the_final_ones_fit() {
+        let of = |driver| hidden(&path("/registration", driver));
+        assert_eq!(of("ebs.csi.aws.com"), Path::new("/registration/.ebs.csi.aws.com-reg.soc"));
+        assert_ne!(of("ebs.csi.aws.com"), of("efs.csi.aws.com"));
+        assert_eq!(of("d").as_os_str().len(), path("/registration", "d").as_os_str().len());
+        for (short, expected) in [("s", "/r/.s"), (".s", "/r/..s")] {
+            assert_eq!(hidden(&Path::new("/r").join(short)), Path::new(expected));
+        }
     }
 
     #[tokio::test]
