@@ -53,7 +53,7 @@ impl Flags {
         Ok(Self {
             parsed: parsed.clone(),
             csi_address: parsed.string("csi-address").to_owned(),
-            timeout: parsed.duration("timeout"),
+            timeout: timeout(parsed)?,
             driver_name: parsed.string("driver-name").to_owned(),
             api: ApiConfig {
                 kubeconfig: non_empty(parsed.string("kubeconfig")).map(PathBuf::from),
@@ -91,6 +91,14 @@ fn naming(parsed: &Parsed) -> Result<VolumeNaming, Exit> {
         }
     };
     Ok(VolumeNaming { prefix, uuid_length })
+}
+
+/// With none, upstream probes its driver for ever and never hears an answer.
+fn timeout(parsed: &Parsed) -> Result<Duration, Exit> {
+    match parsed.duration("timeout") {
+        Duration::ZERO => Err(Exit::failure(1, "--timeout must be positive: no driver answers in no time")),
+        timeout => Ok(timeout),
+    }
 }
 
 fn workers(parsed: &Parsed) -> Result<usize, Exit> {

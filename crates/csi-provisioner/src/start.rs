@@ -69,6 +69,7 @@ pub(crate) async fn driver(flags: &Flags, context: &Context) -> Result<(Connecti
         Exit::failure(1, "Failed to connect to the CSI driver")
             .because(&error)
             .with("address", &flags.csi_address)
+            .with("advice", error.advice())
     })?;
     connection
         .probe_forever(flags.timeout)

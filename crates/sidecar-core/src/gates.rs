@@ -41,6 +41,7 @@ pub struct Gates {
     given: BTreeMap<String, bool>,
     finished: Vec<(&'static str, bool)>,
     without_effect: Vec<String>,
+    removed: Vec<String>,
 }
 
 impl Gates {
@@ -62,6 +63,8 @@ impl Gates {
                 Some(gate) if gate.stage == Stage::Ga => decided.finished.push((gate.name, *value)),
                 Some(_) => {}
                 None if matches!(name.as_str(), "AllAlpha" | "AllBeta") => {}
+                // What the gate once switched on is how things are now. Switched off it asks for what nobody can do.
+                None if *value && is_removed(binary, name) => decided.removed.push(name.clone()),
                 None if GENERIC.contains(&name.as_str()) => decided.without_effect.push(name.clone()),
                 None => return Err(UnknownGate(name.clone())),
             }
@@ -86,6 +89,12 @@ impl Gates {
                 featureGate = gate,
                 value,
                 "Warning: setting GA feature gate. It will be removed in a future release."
+            );
+        }
+        for gate in &self.removed {
+            tracing::warn!(
+                featureGate = gate,
+                "The feature gate was removed, what it switched on is always on: drop it from --feature-gates"
             );
         }
         for gate in &self.without_effect {
@@ -127,6 +136,13 @@ static GATES: [(Gate, &[Binary]); 8] = [
     (gate("RecoverVolumeExpansionFailure", true, Stage::Ga), &[Resizer]),
     (gate("CSIVolumeGroupSnapshot", true, Stage::Ga), &[Snapshotter, SnapshotController]),
 ];
+
+/// Gates that had become GA and are gone; upstream's newer versions end with 255 when one is named.
+static REMOVED: [(&str, &[Binary]); 1] = [("HonorPVReclaimPolicy", &[Provisioner])];
+
+fn is_removed(binary: Binary, name: &str) -> bool {
+    REMOVED.iter().any(|(gate, binaries)| *gate == name && binaries.contains(&binary))
+}
 
 /// Gates of Kubernetes 1.36's generic API server library.
 static GENERIC: [&str; 44] = [
@@ -215,6 +231,9 @@ mod tests {
         assert_eq!(unknown.to_string(), "unrecognized feature gate: Topology");
         assert!(decide(Attacher, &[("LoggingAlphaOptions", true)]).is_err());
         assert!(decide(Attacher, &[("WatchList", false)]).is_ok());
+        assert!(decide(Provisioner, &[("HonorPVReclaimPolicy", true)]).is_ok(), "it is how things are");
+        assert!(decide(Provisioner, &[("HonorPVReclaimPolicy", false)]).is_err(), "nobody can do that");
+        assert!(decide(Attacher, &[("HonorPVReclaimPolicy", true)]).is_err(), "never had it");
         assert!(known_to_any("Topology") && !known_to_any("Nonsense"));
     }
 }
