@@ -21,5 +21,5 @@ mod transport;
 pub use bucket::{Budget, BudgetError, Throttle, TokenBucket};
 pub use config::{ApiConfig, ConfigError};
 pub use connector::{Connector, Purpose, user_agent};
-pub use error::{DeadlineExceeded, ErrorKind, explain_forbidden, message};
+pub use error::{DeadlineExceeded, ErrorKind, explain_forbidden, explained, message};
 pub use transport::{Transport, TransportBody};

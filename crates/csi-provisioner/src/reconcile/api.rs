@@ -11,7 +11,7 @@ use sidecar_core::objects::{Claim, Volume};
 use crate::policy::deletion::FinalizerChange;
 use crate::policy::names::{SELECTED_NODE, VOLUME_FINALIZER};
 
-pub(super) use sidecar_core::api::message as text;
+pub(super) use sidecar_core::api::explained as text;
 
 /// Whether the object is not there (any more).
 pub(super) fn is_gone(error: &kube::Error) -> bool {

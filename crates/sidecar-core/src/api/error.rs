@@ -79,6 +79,14 @@ pub fn message(error: &Error) -> String {
     }
 }
 
+/// [`message`], and for a forbidden call also the rule to add.
+pub fn explained(error: &Error) -> String {
+    match explain_forbidden(error) {
+        Some(rule) => format!("{}: {rule}", message(error)),
+        None => message(error),
+    }
+}
+
 fn with_sources(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -174,6 +182,11 @@ mod tests {
         );
         assert_eq!(explain_forbidden(&api(403, "Forbidden", "quota")), None);
         assert_eq!(explain_forbidden(&api(404, "NotFound", text)), None);
+        assert!(
+            explained(&api(403, "Forbidden", text))
+                .starts_with(&format!("{text}: u is not allowed to update"))
+        );
+        assert_eq!(explained(&api(403, "Forbidden", "quota")), "quota");
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub(super) struct Lock {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LockError {
     /// The API server's or the transport's answer.
-    #[error("{}", crate::api::message(.0))]
+    #[error("{}", crate::api::explained(.0))]
     Api(#[from] kube::Error),
     /// No answer within the time left.
     #[error("no answer from the API server within {0:?}")]

@@ -120,16 +120,20 @@ fn judge(event: &Correlated, error: &kube::Error) -> Try {
                     "Server rejected event (will not retry!)"
                 );
             } else {
-                log_error(event, &crate::api::message(error), "Server rejected event (will not retry!)");
+                log_error(event, &crate::api::explained(error), "Server rejected event (will not retry!)");
             }
             Try::GivenUp
         }
         kube::Error::SerdeError(_) | kube::Error::BuildRequest(_) | kube::Error::HttpError(_) => {
-            log_error(event, &crate::api::message(error), "Unable to construct event (will not retry!)");
+            log_error(event, &crate::api::explained(error), "Unable to construct event (will not retry!)");
             Try::GivenUp
         }
         other => {
-            log_error(event, &crate::api::message(other), "Unable to write event (may retry after sleeping)");
+            log_error(
+                event,
+                &crate::api::explained(other),
+                "Unable to write event (may retry after sleeping)",
+            );
             Try::Again
         }
     }
@@ -172,10 +176,11 @@ fn new_event(event: &Correlated) -> Event {
 
 fn log(event: &Correlated, text: &str) {
     let Report { object, reason, message, .. } = &event.report;
-    tracing::error!(object = %object, reason, message, "{text}");
+    // A field called `message` would take the place of the text.
+    tracing::error!(object = %object, reason, note = message, "{text}");
 }
 
 fn log_error(event: &Correlated, error: &str, text: &str) {
     let Report { object, reason, message, .. } = &event.report;
-    tracing::error!(err = error, object = %object, reason, message, "{text}");
+    tracing::error!(err = error, object = %object, reason, note = message, "{text}");
 }
