@@ -1,0 +1,12 @@
+//! The real binary, between a real listener of an API server and a real socket of a driver: what it does with bad
+//! input, with losses and with signals.
+
+mod clock;
+mod cluster;
+mod command_line;
+mod driver;
+mod program;
+mod rights;
+mod server;
+mod signals;
+mod table;
