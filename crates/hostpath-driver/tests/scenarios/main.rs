@@ -8,5 +8,6 @@ mod full_disk;
 mod process;
 mod publish;
 mod sheet;
+mod signals;
 mod support;
 mod volumes;
