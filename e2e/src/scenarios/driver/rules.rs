@@ -197,6 +197,8 @@ async fn lives_within(rights: &Rights<'_>) -> Result<()> {
     provisioner.stop(Signal::TERM)?;
     lived.with_context(|| format!("csi-provisioner's last words:\n{}", provisioner.tail()))?;
     let counts = audit::count(&log, mark, "csi-provisioner")?;
+    let created = counts.keys().any(|call| call.verb == "create" && call.resource == "persistentvolumes");
+    ensure!(created, "the audit log shows no volume made by this provisioner:\n{}", audit::table(&counts));
     let refused = counts.keys().any(|call| call.code == 403);
     ensure!(!refused, "something was refused:\n{}", audit::table(&counts));
     Ok(())
