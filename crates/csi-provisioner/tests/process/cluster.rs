@@ -47,10 +47,10 @@ impl Cluster {
         let server = ApiServer::new();
         let controllers = KubeControllers::start(&server, KubeOptions::default());
         let driver = ScriptedDriver::new(DriverConfig { name: DRIVER.into(), ..DriverConfig::default() });
-        let served = runtime.block_on(server.serve_https()).unwrap();
+        let listening = runtime.block_on(server.serve_https()).unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let front_address = listener.local_addr().unwrap();
-        let front = Mutex::new(Some(forward(listener, served.address)));
+        let front = Mutex::new(Some(forward(listener, listening.address)));
         server.create(&manifests::class(CLASS, DRIVER)).unwrap();
         server.set_rules(USER, rules());
         server.add_token("first", USER);
@@ -59,7 +59,7 @@ impl Cluster {
             directory,
             server,
             driver,
-            served,
+            served: listening,
             front,
             front_address,
             kept: Value::Null,

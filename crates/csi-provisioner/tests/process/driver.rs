@@ -84,7 +84,9 @@ pub(crate) static ROWS: &[Row] = &[
         before: |cluster, _| cluster.driver.configure(|config| config.name.clear()),
         says: &["Error getting CSI driver name", "driver name is empty"],
         end: Expected::Ends(255),
-        heal: |cluster| cluster.driver.configure(|config| config.name = crate::cluster::DRIVER.to_owned()),
+        heal: |cluster| {
+            cluster.driver.configure(|config| crate::cluster::DRIVER.clone_into(&mut config.name));
+        },
         ..ROW
     },
     Row {
@@ -178,7 +180,6 @@ pub(crate) static ROWS: &[Row] = &[
         last_words: LOST,
         end: Expected::Ends(1),
         heal: serve_again,
-        ..ROW
     },
 ];
 

@@ -1,5 +1,12 @@
 //! The real binary, between a real listener of an API server and a real socket of a driver: what it does with bad
 //! input, with losses and with signals.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "helpers of tests"
+)]
 
 mod clock;
 mod cluster;

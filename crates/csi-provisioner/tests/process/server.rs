@@ -22,6 +22,12 @@ fn watching(cluster: &Cluster) {
     eventually("all watches run", || WATCHED.iter().all(|kind| cluster.server.watchers(kind) == 1));
 }
 
+fn break_watches(cluster: &Cluster) {
+    for kind in WATCHED {
+        cluster.server.break_watches(kind);
+    }
+}
+
 fn renew_token(cluster: &Cluster) {
     cluster.server.add_token("renewed", USER);
     cluster.write_token("renewed");
@@ -32,7 +38,7 @@ fn expire_token(cluster: &Cluster, program: &Program) {
     program.works();
     watching(cluster);
     cluster.server.revoke_token("first");
-    WATCHED.iter().for_each(|kind| cluster.server.break_watches(kind));
+    break_watches(cluster);
     cluster.claim("meanwhile");
 }
 
@@ -110,7 +116,7 @@ pub(crate) static ROWS: &[Row] = &[
             program.works();
             cluster.server.intercept(|_| Some(Failure::unavailable("etcdserver: leader changed")));
             watching(cluster);
-            WATCHED.iter().for_each(|kind| cluster.server.break_watches(kind));
+            break_watches(cluster);
             cluster.claim("meanwhile");
         },
         says: &["Failed to watch", "etcdserver: leader changed"],
@@ -122,7 +128,7 @@ pub(crate) static ROWS: &[Row] = &[
         then: |cluster, program| {
             program.works();
             watching(cluster);
-            WATCHED.iter().for_each(|kind| cluster.server.break_watches(kind));
+            break_watches(cluster);
         },
         ..ROW
     },

@@ -78,7 +78,7 @@ impl Row {
             Expected::Ends(code) => {
                 self.expect_end(program, code);
                 (self.heal)(&cluster);
-                self.start_again(&cluster);
+                start_again(&cluster);
             }
             Expected::GoesOn => {
                 self.expect_words(&program);
@@ -91,7 +91,7 @@ impl Row {
                 cluster.assert_untouched();
                 stop(program);
                 (self.heal)(&cluster);
-                self.start_again(&cluster);
+                start_again(&cluster);
             }
         }
     }
@@ -109,12 +109,13 @@ impl Row {
         assert!(!end.log.contains("panicked at"), "{}", end.log);
         assert_eq!(end.last_words, self.last_words);
     }
+}
 
-    fn start_again(&self, cluster: &Cluster) {
-        let program = cluster.launch().start();
-        cluster.assert_works();
-        stop(program);
-    }
+/// The next sidecar, after things are right again.
+fn start_again(cluster: &Cluster) {
+    let program = cluster.launch().start();
+    cluster.assert_works();
+    stop(program);
 }
 
 /// The end of a sidecar that works.

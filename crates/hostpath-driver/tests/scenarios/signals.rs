@@ -72,11 +72,11 @@ async fn begin(place: &Place) -> Begun {
         .unwrap();
     let mut client = tonic::client::Grpc::new(channel);
     client.ready().await.unwrap();
-    let (begin, begun) = tokio::sync::oneshot::channel();
+    let (started, has_started) = tokio::sync::oneshot::channel();
     let (finish, finished) = tokio::sync::oneshot::channel();
     let messages = futures::stream::once(async {
         // Asked for the message only once the headers are on their way.
-        begin.send(()).unwrap();
+        started.send(()).unwrap();
         let _sender_gone: Result<(), _> = finished.await;
         create_request("slow", MIB, false)
     });
@@ -86,7 +86,7 @@ async fn begin(place: &Place) -> Begun {
         let request = tonic::Request::new(messages);
         client.client_streaming(request, path, codec).await.map(tonic::Response::into_inner)
     });
-    begun.await.unwrap();
+    has_started.await.unwrap();
     // A whole call on another connection takes longer than those headers.
     let options = ConnectOptions { on_loss: LossPolicy::Reconnect, ..ConnectOptions::default() };
     let connection = connect(&place.text("csi.sock"), options).await.unwrap();
