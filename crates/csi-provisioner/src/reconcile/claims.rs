@@ -101,6 +101,8 @@ impl Shared {
         self.recorder.event(&claim_ref(claim), EventKind::Normal, events::PROVISIONING, &message);
         let started = self.clock.monotonic();
         let mut entry = self.memory.in_progress(uid).unwrap_or_else(|| InProgress::new(claim.clone()));
+        // If the claim goes now, what was asked for last has to be asked for again, not what was asked for first.
+        entry.claim = claim.clone();
         match self.attempt(claim, class, &mut entry).await {
             Ok(volume) => {
                 let took = self.clock.monotonic().saturating_duration_since(started);

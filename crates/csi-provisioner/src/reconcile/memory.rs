@@ -1,7 +1,8 @@
 //! What the provisioner remembers between two looks at an object, and loses when it restarts.
 //!
-//! Nothing in here is needed for correctness after a restart: requests are idempotent by name. It exists so that work is
-//! neither forgotten while the process lives nor done twice.
+//! It exists so that work is neither forgotten while the process lives nor done twice. A restart can do without it, since
+//! requests are idempotent by name, but for one case: a claim that was deleted while the driver was still making its
+//! volume is known only here, and with it that volume (upstream issue 486).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

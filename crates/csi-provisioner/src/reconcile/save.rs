@@ -109,6 +109,9 @@ impl Shared {
                 if self.claim(&entry.claim_uid).is_some() {
                     let (kind, reason) = (EventKind::Normal, events::PROVISIONING_SUCCEEDED);
                     self.recorder.event(&entry.claim, kind, reason, &events::succeeded(name));
+                } else {
+                    // No watch will bring up a claim that is gone, so this is the last chance to forget it.
+                    self.memory.settle(&entry.claim_uid);
                 }
                 Outcome::Done
             }

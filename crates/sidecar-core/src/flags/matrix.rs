@@ -336,7 +336,7 @@ static MATRIX: &[Row] = &[
         "snapshot-orphan-sweep-interval",
         Duration,
         &[(&[P], "5m")],
-        "How often finalizers of vanished clone sources are swept; 0 is never.",
+        "How often snapshots that nothing is restored from any more lose their finalizer; 0 is never.",
     ),
     own("strict-topology", Bool, &[(&[P], "false")], "Pass only the selected node's topology to the driver."),
     own(
