@@ -38,7 +38,7 @@ impl Metrics {
         Ok(Self {
             provisioned: counter(
                 "controller_persistentvolumeclaim_provision_total",
-                "Total number of persistent volumes provisioned succesfully. Broken down by storage class name.",
+                "Total number of persistent volumes provisioned successfully. Broken down by storage class name.",
                 &CLAIM_LABELS,
             )?,
             provision_failed: counter(
@@ -53,7 +53,7 @@ impl Metrics {
             )?,
             deleted: counter(
                 "controller_persistentvolume_delete_total",
-                "Total number of persistent volumes deleted succesfully. Broken down by storage class name.",
+                "Total number of persistent volumes deleted successfully. Broken down by storage class name.",
                 &VOLUME_LABELS,
             )?,
             delete_failed: counter(
