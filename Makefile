@@ -59,7 +59,7 @@ docs: ## API documentation of all crates into target/doc
 	cargo doc --locked --workspace --no-deps --document-private-items
 
 generate: ## Write the generated code anew (the tests fail when it is stale)
-	GENERATE=1 cargo test --locked --package csi-client generated
+	cargo run --locked --package csi-client --example generate
 
 clean: ## Remove build results and what killed labs left (the cache of cluster programs stays)
 	@if [ -x $(LAB) ] && [ "$$(id -u)" = 0 ]; then $(LAB) clean; fi

@@ -105,7 +105,7 @@ async fn register(
     let outcome = tokio::select! {
         biased;
         () = context.shutdown.requested() => Ok(()),
-        error = refused(&mut verdicts) => Err(registration_failed(error)),
+        error = refused(&mut verdicts) => Err(registration_failed(&error)),
         ended = &mut server => Err(server_ended(ended)),
     };
     // Kubelet unregisters the driver when the socket goes, and registers it anew when the next instance makes one.
@@ -143,9 +143,9 @@ async fn refused(verdicts: &mut watch::Receiver<Registered>) -> String {
     }
 }
 
-fn registration_failed(error: String) -> Exit {
+fn registration_failed(error: &str) -> Exit {
     Exit::failure(1, "Registration process failed with error, restarting registration container")
-        .because(&error)
+        .because(error)
         .terminating_with(format!("kubelet refused to register the CSI driver: {error}"))
 }
 

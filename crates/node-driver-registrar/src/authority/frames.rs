@@ -203,15 +203,19 @@ fn literal(out: &mut BytesMut, name: &[u8], value: &[u8]) {
 /// Appends an integer with a 7-bit prefix whose top bit is 0 (RFC 7541 section 5.1).
 fn integer(out: &mut BytesMut, value: usize) {
     let Some(mut rest) = value.checked_sub(127) else {
-        out.put_u8((value & 0x7f) as u8);
+        out.put_u8(low_seven_bits(value));
         return;
     };
     out.put_u8(127);
     while rest >= 128 {
-        out.put_u8((rest & 0x7f) as u8 | 0x80);
+        out.put_u8(low_seven_bits(rest) | 0x80);
         rest >>= 7;
     }
-    out.put_u8((rest & 0x7f) as u8);
+    out.put_u8(low_seven_bits(rest));
+}
+
+fn low_seven_bits(value: usize) -> u8 {
+    u8::try_from(value & 0x7f).unwrap_or(0x7f)
 }
 
 fn invalid(message: &str) -> io::Error {
