@@ -136,7 +136,7 @@ mod tests {
     async fn expires_after_retention_contains_false_even_before_purge() {
         let set = SlowSet::new(RETENTION);
         set.add("claim", ());
-        advance(RETENTION - SECOND).await;
+        advance(RETENTION.saturating_sub(SECOND)).await;
         assert!(set.contains(&"claim"));
         advance(SECOND).await;
         assert!(!set.contains(&"claim"));
@@ -151,7 +151,7 @@ mod tests {
         assert_eq!(set.time_remaining(&"claim"), Duration::ZERO);
         set.add("claim", ());
         advance(SECOND).await;
-        assert_eq!(set.time_remaining(&"claim"), RETENTION - SECOND);
+        assert_eq!(set.time_remaining(&"claim"), RETENTION.saturating_sub(SECOND));
         tokio::time::sleep(set.time_remaining(&"claim")).await;
         assert!(!set.contains(&"claim"), "the wake-up is exact");
     }

@@ -60,7 +60,7 @@ fn only_child(of: u32) -> Pid {
 
 /// A call that the driver has begun to read: its headers are there, its message is not.
 struct Begun {
-    finish: tokio::sync::oneshot::Sender<()>,
+    let_go: tokio::sync::oneshot::Sender<()>,
     answer: tokio::task::JoinHandle<Result<csi_client::csi::CreateVolumeResponse, tonic::Status>>,
 }
 
@@ -73,11 +73,11 @@ async fn begin(place: &Place) -> Begun {
     let mut client = tonic::client::Grpc::new(channel);
     client.ready().await.unwrap();
     let (started, has_started) = tokio::sync::oneshot::channel();
-    let (finish, finished) = tokio::sync::oneshot::channel();
+    let (let_go, release) = tokio::sync::oneshot::channel();
     let messages = futures::stream::once(async {
         // Asked for the message only once the headers are on their way.
         started.send(()).unwrap();
-        let _sender_gone: Result<(), _> = finished.await;
+        let _sender_gone: Result<(), _> = release.await;
         create_request("slow", MIB, false)
     });
     let path = "/csi.v1.Controller/CreateVolume".parse().unwrap();
@@ -91,7 +91,7 @@ async fn begin(place: &Place) -> Begun {
     let options = ConnectOptions { on_loss: LossPolicy::Reconnect, ..ConnectOptions::default() };
     let connection = connect(&place.text("csi.sock"), options).await.unwrap();
     connection.driver_name(CallOptions::timeout(Duration::from_secs(20))).await.unwrap();
-    Begun { finish, answer }
+    Begun { let_go, answer }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -116,7 +116,7 @@ async fn a_call_in_flight_is_finished() {
         eventually("it no longer listens", || {
             std::os::unix::net::UnixStream::connect(place.path("csi.sock")).is_err()
         });
-        begun.finish.send(()).unwrap();
+        begun.let_go.send(()).unwrap();
         let made = begun.answer.await.unwrap().unwrap();
         assert_eq!(driver.code(), Some(0), "{signal:?} {first_process}");
         assert!(signalled.elapsed() < GRACE);

@@ -20,7 +20,9 @@ async fn assert_nothing_waits(queue: &Queue<&'static str>) {
 #[tokio::test(start_paused = true)]
 async fn an_item_is_queued_once_and_in_order() {
     let queue = queue();
-    ["a", "b", "a", "c", "b"].iter().for_each(|key| queue.add(key));
+    for key in ["a", "b", "a", "c", "b"] {
+        queue.add(&key);
+    }
     assert_eq!(queue.len(), 3);
     assert_eq!([take(&queue).await, take(&queue).await, take(&queue).await], ["a", "b", "c"]);
     assert!(queue.is_empty());
@@ -171,7 +173,9 @@ async fn every_waiter_gets_an_item_of_a_burst() {
         })
         .collect();
     tokio::task::yield_now().await;
-    ["a", "b", "c"].iter().for_each(|key| queue.add(key));
+    for key in ["a", "b", "c"] {
+        queue.add(&key);
+    }
     let mut got = Vec::new();
     for waiter in waiters {
         got.push(waiter.await.unwrap().unwrap());

@@ -214,7 +214,7 @@ fn a_page_is_read_item_by_item() {
             &serde_json::to_vec(&body).unwrap(),
             &Interest::of_drivers([DRIVER]),
             &mut |object: Projected<Volume>| {
-                seen.push((object.meta().name.to_string(), matches!(object, Projected::Own(_))))
+                seen.push((object.meta().name.to_string(), matches!(object, Projected::Own(_))));
             },
         )
         .unwrap();

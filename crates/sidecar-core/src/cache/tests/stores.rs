@@ -49,7 +49,9 @@ fn taken(log: &Mutex<Vec<String>>) -> Vec<String> {
 #[test]
 fn lookups_by_name_and_by_value() {
     let store = store();
-    ["c", "a", "b"].iter().for_each(|name| store.apply(Projected::Own(pv(name, 1))));
+    for name in ["c", "a", "b"] {
+        store.apply(Projected::Own(pv(name, 1)));
+    }
     assert_eq!(names(&store.list()), ["a", "b", "c"]);
     assert_eq!(names(&store.by(VolumeIndex::Handle, "handle-of-b")), ["b"]);
     assert_eq!(names(&store.by(VolumeIndex::Claim, "default/data")), ["a", "b", "c"]);
@@ -119,7 +121,9 @@ fn subscribers_see_old_and_new_and_deletions() {
 #[test]
 fn a_list_sweeps_what_it_does_not_show() {
     let store = store();
-    ["gone", "same", "changed"].iter().for_each(|name| store.apply(Projected::Own(pv(name, 1))));
+    for name in ["gone", "same", "changed"] {
+        store.apply(Projected::Own(pv(name, 1)));
+    }
     store.apply(foreign("foreign-gone"));
     assert_eq!(store.by(VolumeIndex::Handle, "handle-of-gone").len(), 1);
     let (_subscription, log) = record(&store);
