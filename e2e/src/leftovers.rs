@@ -61,8 +61,15 @@ pub(crate) fn recorded_namespaces(dir: &Path) -> BTreeSet<String> {
     text.lines().map(str::to_owned).collect()
 }
 
+/// Processes of the lab in `dir`: they live in one of its namespaces and mention its folder.
+///
+/// The second proof is needed because the kernel gives the numbers of dead namespaces to new ones, which may be anybody's.
+fn members(dir: &Path, namespaces: &BTreeSet<String>) -> Vec<Pid> {
+    inhabitants(namespaces).into_iter().filter(|pid| mentions(*pid, dir)).collect()
+}
+
 /// Processes that live in any of `namespaces`.
-fn members(namespaces: &BTreeSet<String>) -> Vec<Pid> {
+fn inhabitants(namespaces: &BTreeSet<String>) -> Vec<Pid> {
     if namespaces.is_empty() {
         return Vec::new();
     }
@@ -80,11 +87,21 @@ fn members(namespaces: &BTreeSet<String>) -> Vec<Pid> {
         .collect()
 }
 
+/// Whether the folder stands in the command line of a process, as in that of the lab's first one, or among its mounts, as
+/// in those of all that came after it.
+fn mentions(pid: Pid, dir: &Path) -> bool {
+    let dir = dir.to_string_lossy();
+    ["cmdline", "mountinfo"].iter().any(|file| {
+        let text = fs::read(format!("/proc/{}/{file}", pid.as_raw_nonzero())).unwrap_or_default();
+        String::from_utf8_lossy(&text).contains(dir.as_ref())
+    })
+}
+
 /// Ends what still runs of the lab in `dir` and removes everything that it left.
 pub(crate) fn clean(dir: &Path) -> Result<()> {
     let namespaces = recorded_namespaces(dir);
     eventually("the lab's processes do not end", || {
-        let alive = members(&namespaces);
+        let alive = members(dir, &namespaces);
         for pid in &alive {
             let _ = kill_process(*pid, Signal::KILL);
         }

@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 
 use super::loops::{self, Attached};
-use super::{cgroups, members};
+use super::{cgroups, inhabitants};
 use crate::progress::say;
 
 /// What a lab could leave, in the order in which it is looked for.
@@ -52,7 +52,7 @@ impl Machine {
         let new_interfaces = interfaces().into_iter().filter(|link| !self.interfaces.contains(link));
         // A namespace lives as long as a process is in it or a mount holds it.
         let held = |mount: &String| namespaces.iter().any(|namespace| mount.contains(namespace.as_str()));
-        let members = members(namespaces).into_iter().map(|pid| command_line(pid.as_raw_nonzero().get()));
+        let members = inhabitants(namespaces).into_iter().map(|pid| command_line(pid.as_raw_nonzero().get()));
         let kept_namespaces: Vec<String> = members.chain(mounts()?.into_iter().filter(held)).collect();
         let groups = cgroups(&name).into_iter().map(|group| group.display().to_string());
         let folder = dir.exists().then(|| marker.clone());

@@ -21,7 +21,7 @@ async fn assert_nothing_waits(queue: &Queue<&'static str>) {
 async fn an_item_is_queued_once_and_in_order() {
     let queue = queue();
     for key in ["a", "b", "a", "c", "b"] {
-        queue.add(&key);
+        queue.add(key);
     }
     assert_eq!(queue.len(), 3);
     assert_eq!([take(&queue).await, take(&queue).await, take(&queue).await], ["a", "b", "c"]);
@@ -174,7 +174,7 @@ async fn every_waiter_gets_an_item_of_a_burst() {
         .collect();
     tokio::task::yield_now().await;
     for key in ["a", "b", "c"] {
-        queue.add(&key);
+        queue.add(key);
     }
     let mut got = Vec::new();
     for waiter in waiters {

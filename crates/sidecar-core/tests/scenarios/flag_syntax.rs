@@ -11,18 +11,14 @@ fn mistake(binary: Binary, arguments: &[&str]) -> String {
     let usage = format!("Usage of /{}:", binary.name());
     assert!(exit.message.contains(&usage), "{}", exit.message);
     let mut lines = exit.message.lines();
-    match binary {
+    if binary == Provisioner {
         // pflag prints the usage first, the mistake last.
-        Provisioner => {
-            assert!(exit.message.starts_with(&usage));
-            lines.next_back().unwrap().to_owned()
-        }
-        _ => {
-            let first = lines.next().unwrap().to_owned();
-            assert_eq!(lines.next(), Some(usage.as_str()));
-            first
-        }
+        assert!(exit.message.starts_with(&usage));
+        return lines.next_back().unwrap().to_owned();
     }
+    let first = lines.next().unwrap().to_owned();
+    assert_eq!(lines.next(), Some(usage.as_str()));
+    first
 }
 
 #[test]
