@@ -13,6 +13,7 @@ use crate::workload::{Claim, Mode, Workload};
 use crate::{audit, control_plane, demo};
 
 mod containers;
+mod lives;
 mod rules;
 mod sanity;
 
@@ -22,7 +23,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 pub(super) fn all() -> Vec<Scenario> {
     let needs = Extent::Driver;
-    vec![
+    let mut all = lives::all();
+    all.extend(vec![
         scenario("csi_sanity_finds_nothing_wrong_with_the_hostpath_driver", Extent::Images, |cluster| {
             Box::pin(sanity::run(cluster))
         }),
@@ -44,7 +46,8 @@ pub(super) fn all() -> Vec<Scenario> {
             Box::pin(rules::unneeded(cluster))
         }),
         scenario("a_missing_rule_is_named_in_the_log", needs, |cluster| Box::pin(rules::needed(cluster))),
-    ]
+    ]);
+    all
 }
 
 async fn life(cluster: &Cluster) -> Result<()> {
