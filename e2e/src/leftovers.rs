@@ -68,7 +68,8 @@ fn members(dir: &Path, namespaces: &BTreeSet<String>) -> Vec<Pid> {
     inhabitants(namespaces).into_iter().filter(|pid| mentions(*pid, dir)).collect()
 }
 
-/// Processes that live in any of `namespaces`.
+/// Processes that live in any of `namespaces`. The dead whom nobody has buried yet are no longer among them: they keep
+/// their namespace links, and when their parent was killed they wait for the machine's first process, which may take its time.
 fn inhabitants(namespaces: &BTreeSet<String>) -> Vec<Pid> {
     if namespaces.is_empty() {
         return Vec::new();
@@ -83,8 +84,16 @@ fn inhabitants(namespaces: &BTreeSet<String>) -> Vec<Pid> {
                     .is_ok_and(|link| namespaces.contains(link.to_string_lossy().as_ref()))
             })
         })
+        .filter(|pid| !is_dead(*pid))
         .filter_map(Pid::from_raw)
         .collect()
+}
+
+/// Whether a process has ended: it is gone, or only its exit status is left.
+fn is_dead(pid: i32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The state follows the name, which stands in brackets and may hold anything.
+    stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with(['Z', 'X']))
 }
 
 /// Whether the folder stands in the command line of a process, as in that of the lab's first one, or among its mounts, as

@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 
 use super::loops::{self, Attached};
-use super::{cgroups, inhabitants};
+use super::{cgroups, eventually, inhabitants};
 use crate::progress::say;
 
 /// What a lab could leave, in the order in which it is looked for.
@@ -43,8 +43,19 @@ impl Machine {
         Ok(())
     }
 
-    /// Fails with what is left of the lab that was in `dir` and had these namespaces.
+    /// Fails with what is left of the lab that was in `dir` and had these namespaces. A process that was killed a moment ago
+    /// may still be on its way out, so that what is found has to stay to count.
     pub(crate) fn verify(&self, dir: &Path, namespaces: &BTreeSet<String>) -> Result<()> {
+        let mut left = Vec::new();
+        let settled = eventually("", || {
+            left = self.left(dir, namespaces)?;
+            Ok(left.is_empty())
+        });
+        if left.is_empty() { settled } else { bail!("the lab left behind {}", left.join("; ")) }
+    }
+
+    /// What is left now, one text per kind of thing.
+    fn left(&self, dir: &Path, namespaces: &BTreeSet<String>) -> Result<Vec<String>> {
         let name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let marker = dir.to_string_lossy().into_owned();
         let new_mounts =
@@ -52,7 +63,7 @@ impl Machine {
         let new_interfaces = interfaces().into_iter().filter(|link| !self.interfaces.contains(link));
         // A namespace lives as long as a process is in it or a mount holds it.
         let held = |mount: &String| namespaces.iter().any(|namespace| mount.contains(namespace.as_str()));
-        let members = inhabitants(namespaces).into_iter().map(|pid| command_line(pid.as_raw_nonzero().get()));
+        let members = inhabitants(namespaces).into_iter().map(|pid| describe(pid.as_raw_nonzero().get()));
         let kept_namespaces: Vec<String> = members.chain(mounts()?.into_iter().filter(held)).collect();
         let groups = cgroups(&name).into_iter().map(|group| group.display().to_string());
         let folder = dir.exists().then(|| marker.clone());
@@ -66,8 +77,7 @@ impl Machine {
             folder.into_iter().collect(),
         ];
         let left = KINDS.iter().zip(&found).filter(|(_, left)| !left.is_empty());
-        let left: Vec<String> = left.map(|(what, left)| format!("{what}: {}", left.join(", "))).collect();
-        if left.is_empty() { Ok(()) } else { bail!("the lab left behind {}", left.join("; ")) }
+        Ok(left.map(|(what, left)| format!("{what}: {}", left.join(", "))).collect())
     }
 }
 
@@ -93,6 +103,10 @@ fn processes() -> impl Iterator<Item = i32> {
 fn command_line(pid: i32) -> String {
     let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     String::from_utf8_lossy(&bytes).replace('\0', " ").trim().to_owned()
+}
+
+fn describe(pid: i32) -> String {
+    format!("process {pid} ({})", command_line(pid))
 }
 
 fn processes_mentioning(marker: &str) -> Vec<String> {
