@@ -19,6 +19,8 @@ mod reconcile;
 mod start;
 
 use sidecar_core::context::Context;
+use sidecar_core::controller::{self, Controller, unless_stopped};
+use sidecar_core::election::names;
 use sidecar_core::exit::Exit;
 use sidecar_core::http::serve_controller;
 use sidecar_core::metrics::{ProcessMetrics, ProcessSeries};
@@ -27,26 +29,27 @@ pub use flags::Flags;
 
 /// Runs the provisioner until a stop is requested or it cannot go on.
 pub async fn run(flags: Flags, context: Context) -> Result<(), Exit> {
-    let (connector, client) = start::api(&flags, &context).await?;
+    let profile = start::profile();
+    let (connector, client) = controller::api(&profile, &flags.common, &context).await?;
     context.metrics.register(ProcessMetrics::new(ProcessSeries::All));
     // Before the driver is there: a liveness probe must not kill a sidecar that waits for its driver.
-    serve_controller(&flags.parsed, &context).await?;
+    serve_controller(&flags.common.parsed, &context).await?;
     let ready = context.http.health().require("driver");
 
-    let prepared = async {
+    let prepare = async {
         let attributes_class = start::has_attributes_classes(&flags, &client).await;
         let (connection, driver) = start::driver(&flags, &context).await?;
         Ok((attributes_class, connection, driver))
     };
-    let (attributes_class, connection, driver) = tokio::select! {
-        biased;
-        () = context.shutdown.requested() => return Ok(()),
-        prepared = prepared => prepared?,
+    let Some((attributes_class, connection, driver)) = unless_stopped(&context, prepare).await? else {
+        return Ok(());
     };
     ready.set_ready();
 
     let settings = start::settings(&flags, &context, &driver, attributes_class);
-    let provisioning = lead::Provisioning { flags, context, connector, client, connection, driver, settings };
+    let lock_name = names::provisioner(driver.names.name());
+    let common = flags.common.clone();
+    let controller = Controller { profile, flags: common, context, connector, connection, lock_name };
     // On the heap: most of a process's life is in there, and its state is large.
-    Box::pin(provisioning.run()).await
+    Box::pin(lead::Provisioning { flags, controller, client, driver, settings }.run()).await
 }

@@ -1,39 +1,43 @@
-//! The steps from a command line to a provisioner that works: API server, diagnostics, driver (sheet 3.1).
+//! The steps from a command line to a provisioner that works, as far as they are its own (sheet 3.1).
 
-use csi_client::{CallOptions, ConnectOptions, Connection, LossPolicy, RpcMetrics, status_text};
-use sidecar_core::api::{Connector, Purpose, message};
+use csi_client::{CallOptions, Connection, status_text};
+use sidecar_core::api::message;
 use sidecar_core::context::Context;
+use sidecar_core::controller::{self, Profile};
 use sidecar_core::exit::Exit;
 use sidecar_core::flags::Binary;
 use tracing::{info, warn};
 
 use crate::driver::{Capabilities, Driver};
 use crate::flags::Flags;
+use crate::policy::migration::in_tree_plugin;
 use crate::policy::names::Provisioner;
 use crate::policy::prepare::Settings;
 
 /// Gate whose API may be missing.
 const ATTRIBUTES_CLASS: &str = "VolumeAttributesClass";
 
-/// The API server, as a client for the controllers' own work.
-pub(crate) async fn api(flags: &Flags, context: &Context) -> Result<(Connector, kube::Client), Exit> {
-    let connector = context
-        .api
-        .connector(&flags.api, &context.variables, Binary::Provisioner.name())
-        .await
-        .map_err(|error| Exit::fatal(255, "Failed to create config").because(error))?;
-    let client = connector
-        .client(flags.budget, Purpose::Work)
-        .map_err(|error| Exit::fatal(255, "Failed to create client").because(error))?;
-    Ok((connector, client))
+/// What is particular about the provisioner's start.
+pub(crate) fn profile() -> Profile {
+    Profile {
+        binary: Binary::Provisioner,
+        no_config: Exit::fatal(255, "Failed to create config"),
+        no_client: Exit::fatal(255, "Failed to create client"),
+        no_connection: Exit::failure(1, "Failed to connect to the CSI driver"),
+        not_ready: Exit::failure(1, "Failed to probe the CSI driver"),
+        no_name: Exit::fatal(255, "Error getting CSI driver name"),
+        name_timeout: None,
+        is_migrated: |driver| in_tree_plugin(driver).is_some(),
+    }
 }
 
 /// Whether VolumeAttributesClasses count: as the gate says, or, if nobody set it, if the API server has them.
 ///
 /// Errors other than a missing API leave the gate as it is; the question is asked once (sheet 3.1 step 11).
 pub(crate) async fn has_attributes_classes(flags: &Flags, client: &kube::Client) -> bool {
-    let enabled = flags.gates.enabled(ATTRIBUTES_CLASS);
-    if flags.gates.is_set(ATTRIBUTES_CLASS) || !enabled {
+    let gates = &flags.common.gates;
+    let enabled = gates.enabled(ATTRIBUTES_CLASS);
+    if gates.is_set(ATTRIBUTES_CLASS) || !enabled {
         return enabled;
     }
     match client.list_api_group_resources("storage.k8s.io/v1").await {
@@ -55,54 +59,20 @@ pub(crate) async fn has_attributes_classes(flags: &Flags, client: &kube::Client)
     }
 }
 
-/// The driver, once it is ready.
+/// The driver, once it is ready, and what it can do.
 pub(crate) async fn driver(flags: &Flags, context: &Context) -> Result<(Connection, Driver), Exit> {
-    let metrics = RpcMetrics::builder()
-        .register(context.metrics.registry())
-        .map_err(|error| Exit::failure(1, "Failed to register metrics").because(error))?;
-    let options = ConnectOptions {
-        on_loss: LossPolicy::Exit,
-        metrics: Some(metrics.clone()),
-        ..ConnectOptions::default()
-    };
-    let connection = context.driver.connect(&flags.csi_address, options).await.map_err(|error| {
-        Exit::failure(1, "Failed to connect to the CSI driver")
-            .because(&error)
-            .with("address", &flags.csi_address)
-            .with("advice", error.advice())
-    })?;
-    connection
-        .probe_forever(flags.timeout)
-        .await
-        .map_err(|error| Exit::failure(1, "Failed to probe the CSI driver").because(error))?;
-
-    let call = || CallOptions::timeout(flags.timeout);
-    let name = connection
-        .driver_name(call())
-        .await
-        .map_err(|error| Exit::fatal(255, "Error getting CSI driver name").because(error))?;
-    info!(v = 2, name, "Detected CSI driver");
-    metrics.set_driver_name(&name);
-    expect_name(flags, &name)?;
+    let link = controller::driver(&profile(), &flags.common, context).await?;
+    let call = || CallOptions::timeout(flags.common.timeout);
     let failed = |status: tonic::Status| {
         Exit::fatal(255, "Error getting CSI driver capabilities").because(status_text(&status))
     };
-    let plugin = connection.plugin_capabilities(call()).await.map_err(failed)?;
-    let controller = connection.controller_capabilities(call()).await.map_err(failed)?;
-    let driver =
-        Driver { names: Provisioner::new(name), capabilities: Capabilities::new(&plugin, &controller) };
-    Ok((connection, driver))
-}
-
-/// `--provisioner` and its aliases say which driver it must be.
-fn expect_name(flags: &Flags, name: &str) -> Result<(), Exit> {
-    if flags.driver_name.is_empty() || flags.driver_name == name {
-        return Ok(());
-    }
-    Err(Exit::failure(1, "The driver behind the socket is not the expected one")
-        .with("expected", &flags.driver_name)
-        .with("found", name)
-        .with("address", &flags.csi_address))
+    let plugin = link.connection.plugin_capabilities(call()).await.map_err(failed)?;
+    let controller = link.connection.controller_capabilities(call()).await.map_err(failed)?;
+    let driver = Driver {
+        names: Provisioner::new(link.name),
+        capabilities: Capabilities::new(&plugin, &controller),
+    };
+    Ok((link.connection, driver))
 }
 
 /// What the command line and this process say about volumes.
@@ -112,14 +82,15 @@ pub(crate) fn settings(
     driver: &Driver,
     attributes_class: bool,
 ) -> Settings {
+    let gates = &flags.common.gates;
     let settings = Settings {
         naming: flags.naming.clone(),
         default_fs_type: flags.default_fs_type.clone(),
         extra_create_metadata: flags.extra_create_metadata,
         controller_publish_readonly: flags.controller_publish_readonly,
-        topology: flags.gates.enabled("Topology"),
+        topology: gates.enabled("Topology"),
         attributes_class,
-        cross_namespace: flags.gates.enabled("CrossNamespaceVolumeDataSource"),
+        cross_namespace: gates.enabled("CrossNamespaceVolumeDataSource"),
         identity: format!(
             "{}-{}-{}",
             context.clock.now().as_millisecond(),

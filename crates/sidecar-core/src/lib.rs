@@ -29,6 +29,7 @@ pub mod queue;
 pub mod reconciler;
 pub mod slow_set;
 
-// Leadership and events.
+// Leadership, events, and what all controller sidecars have in common.
+pub mod controller;
 pub mod election;
 pub mod events;
