@@ -62,7 +62,7 @@ pub fn should_delete(volume: &Volume) -> bool {
 
 /// What deletion needs to know about the volume, if it can be deleted at all.
 pub fn handle<'a>(driver: &Driver, volume: &'a Volume) -> Result<&'a str, String> {
-    if let Some(source) = volume.in_tree.as_deref().filter(|source| migration::is_source(source)) {
+    if let Some(source) = volume.in_tree.as_deref().map(|source| source.kind) {
         return Err(migration::unsupported_volume(source));
     }
     if volume.driver.is_none() {

@@ -17,11 +17,6 @@ pub fn in_tree_plugin(driver: &str) -> Option<&'static str> {
     PLUGINS.iter().find(|(csi, _, _)| *csi == driver).map(|(_, plugin, _)| *plugin)
 }
 
-/// Whether a volume source of this name is one that some CSI driver takes over.
-pub fn is_source(name: &str) -> bool {
-    PLUGINS.iter().any(|(_, _, source)| *source == name)
-}
-
 /// Why a class of an in-tree plugin is refused.
 pub fn unsupported_class(plugin: &str) -> String {
     format!("StorageClass of in-tree plugin {plugin}: migration is not supported yet by this version")

@@ -5,7 +5,7 @@ use std::num::NonZeroU64;
 
 use serde::Deserialize;
 
-use super::wire::{Annotations, Items, Present, Text};
+use super::wire::{Annotations, Items, Present, Text, ZoneLabels};
 use super::{Interned, Pairs};
 
 /// Annotation keys read by the projections. Anything else is skipped while parsing.
@@ -27,6 +27,25 @@ pub(super) mod annotation {
     pub(crate) const PRE_RESIZE_CAPACITY: &str = "volume.alpha.kubernetes.io/pre-resize-capacity";
     pub(crate) const NODE_ID: &str = "csi.alpha.kubernetes.io/node-id";
     pub(crate) const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
+    /// What the translation of in-tree volumes reads (provisioner sheet 5.10).
+    pub(crate) const FOR_TRANSLATION: [&str; 3] = [
+        "kubernetes.io/azure-file-resource-group",
+        "openstorage.io/auth-secret-name",
+        "openstorage.io/auth-secret-namespace",
+    ];
+}
+
+/// Labels that say where a volume can be used. No projection but that of nodes reads any other.
+const ZONE_LABELS: [&str; 4] = [
+    "topology.kubernetes.io/zone",
+    "topology.kubernetes.io/region",
+    "failure-domain.beta.kubernetes.io/zone",
+    "failure-domain.beta.kubernetes.io/region",
+];
+
+/// Whether the label is one for a zone or a region.
+pub(super) fn label_is_read(key: &str) -> bool {
+    ZONE_LABELS.contains(&key)
 }
 
 /// Whether some projection, or the watch itself, reads this annotation.
@@ -50,6 +69,7 @@ pub(super) fn annotation_is_read(key: &str) -> bool {
         a::INITIAL_EVENTS_END,
     ]
     .contains(&key)
+        || a::FOR_TRANSLATION.contains(&key)
 }
 
 /// A uid. Kubernetes writes UUIDs, which take 16 bytes here; other text is kept as it is.
@@ -264,6 +284,8 @@ pub(crate) struct WireMeta<'a> {
     deletion_timestamp: Present,
     #[serde(borrow)]
     annotations: Annotations<'a>,
+    #[serde(borrow)]
+    labels: ZoneLabels<'a>,
 }
 
 impl<'a> WireMeta<'a> {
@@ -283,6 +305,11 @@ impl<'a> WireMeta<'a> {
     /// The annotations that are read.
     pub(super) fn annotations(&self) -> &Pairs<'a> {
         &self.annotations.0
+    }
+
+    /// The labels for zone and region.
+    pub(super) fn zones(&self) -> &Pairs<'a> {
+        &self.labels.0
     }
 
     /// One annotation, interned; an empty value is a value.

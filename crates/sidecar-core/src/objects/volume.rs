@@ -1,6 +1,7 @@
 //! PersistentVolume.
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::claim::{WireStorage, some};
 use super::class::ReclaimPolicy;
@@ -25,8 +26,9 @@ pub struct Volume {
     pub driver: Option<Interned>,
     /// `spec.csi.volumeHandle`.
     pub handle: Box<str>,
-    /// The JSON name of an in-tree source that has a CSI replacement, such as `awsElasticBlockStore`.
-    pub in_tree: Option<Interned>,
+    /// The source of an in-tree plugin that has a CSI replacement.
+    // Behind a pointer: the many volumes that have a CSI source pay one word for it.
+    pub in_tree: Option<Box<InTreeSource>>,
     /// `spec.claimRef`.
     pub claim: Option<ClaimRef>,
     /// The annotation naming the deletion secret: `None` absent, else its text, which may be empty.
@@ -45,6 +47,19 @@ pub struct Volume {
     pub reclaim: ReclaimPolicy,
     /// `status.phase`.
     pub phase: VolumePhase,
+}
+
+/// A volume source that a CSI driver takes over, with what its translation reads from the object's metadata.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct InTreeSource {
+    /// Its JSON name, such as `awsElasticBlockStore`.
+    pub kind: &'static str,
+    /// The source, in JSON.
+    pub json: Box<str>,
+    /// Labels for zone and region, under their present and their old names.
+    pub labels: Box<[(Interned, Interned)]>,
+    /// Annotations that say what the source does not: resource group, names of a secret.
+    pub annotations: Box<[(Interned, Interned)]>,
 }
 
 /// The claim a volume belongs to.
@@ -171,14 +186,31 @@ pub enum VolumeIndex {
 }
 
 impl Volume {
-    /// Whether one of `drivers` owns the volume: by the provisioned-by or migrated-to annotation, or by its CSI source.
+    /// Whether one of `drivers` owns the volume: by the provisioned-by or migrated-to annotation, or by its source.
     fn is_of(&self, interest: &Interest) -> bool {
+        let plugin = self.in_tree.as_ref().map(|source| plugin_of(source.kind));
         [&self.provisioned_by, &self.migrated_to, &self.driver]
             .into_iter()
-            .flatten()
+            .filter_map(Option::as_deref)
+            .chain(plugin)
             .any(|driver| interest.drivers.contains(driver))
             || interest.drivers == super::Drivers::All
     }
+}
+
+/// In-tree sources that CSI drivers take over, and the plugins they belong to.
+const IN_TREE: [(&str, &str); 7] = [
+    ("awsElasticBlockStore", "kubernetes.io/aws-ebs"),
+    ("azureDisk", "kubernetes.io/azure-disk"),
+    ("azureFile", "kubernetes.io/azure-file"),
+    ("cinder", "kubernetes.io/cinder"),
+    ("gcePersistentDisk", "kubernetes.io/gce-pd"),
+    ("portworxVolume", "kubernetes.io/portworx-volume"),
+    ("vsphereVolume", "kubernetes.io/vsphere-volume"),
+];
+
+fn plugin_of(kind: &str) -> &'static str {
+    IN_TREE.iter().find(|(source, _)| *source == kind).map(|(_, plugin)| *plugin).unwrap_or_default()
 }
 
 impl Kind for Volume {
@@ -255,14 +287,14 @@ struct WireSpec<'a> {
     volume_mode: Text<'a>,
     #[serde(borrow)]
     node_affinity: Option<WireAffinity<'a>>,
-    aws_elastic_block_store: Present,
-    azure_disk: Present,
-    azure_file: Present,
-    cinder: Present,
-    gce_persistent_disk: Present,
-    portworx_volume: Present,
-    rbd: Present,
-    vsphere_volume: Present,
+    // Rare: read whole and only if there.
+    aws_elastic_block_store: Option<Box<Value>>,
+    azure_disk: Option<Box<Value>>,
+    azure_file: Option<Box<Value>>,
+    cinder: Option<Box<Value>>,
+    gce_persistent_disk: Option<Box<Value>>,
+    portworx_volume: Option<Box<Value>>,
+    vsphere_volume: Option<Box<Value>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -351,7 +383,7 @@ impl WireVolume<'_> {
             spec_class,
             driver: spec.csi.as_ref().map(|csi| Interned::new(csi.driver.as_str())),
             handle: spec.csi.as_ref().map(|csi| csi.volume_handle.as_str().into()).unwrap_or_default(),
-            in_tree: spec.in_tree().map(Interned::new),
+            in_tree: spec.in_tree().map(|(kind, source)| Box::new(meta.keep_in_tree(kind, source))),
             claim: spec.claim_ref.as_ref().map(WireClaimRef::keep),
             deletion_secret_name: meta.annotation(annotation::DELETION_SECRET_NAME),
             deletion_secret_namespace: meta.annotation(annotation::DELETION_SECRET_NAMESPACE),
@@ -394,18 +426,29 @@ impl WireVolume<'_> {
 }
 
 impl WireSpec<'_> {
-    fn in_tree(&self) -> Option<&'static str> {
+    fn in_tree(&self) -> Option<(&'static str, &Value)> {
         let sources = [
-            (self.aws_elastic_block_store, "awsElasticBlockStore"),
-            (self.azure_disk, "azureDisk"),
-            (self.azure_file, "azureFile"),
-            (self.cinder, "cinder"),
-            (self.gce_persistent_disk, "gcePersistentDisk"),
-            (self.portworx_volume, "portworxVolume"),
-            (self.rbd, "rbd"),
-            (self.vsphere_volume, "vsphereVolume"),
+            &self.aws_elastic_block_store,
+            &self.azure_disk,
+            &self.azure_file,
+            &self.cinder,
+            &self.gce_persistent_disk,
+            &self.portworx_volume,
+            &self.vsphere_volume,
         ];
-        sources.into_iter().find(|(present, _)| present.0).map(|(_, name)| name)
+        let named = IN_TREE.iter().map(|(kind, _)| *kind).zip(sources);
+        named.filter_map(|(kind, source)| Some((kind, source.as_deref()?))).next()
+    }
+}
+
+impl WireMeta<'_> {
+    fn keep_in_tree(&self, kind: &'static str, source: &Value) -> InTreeSource {
+        InTreeSource {
+            kind,
+            json: source.to_string().into(),
+            labels: self.zones().keep(),
+            annotations: self.annotations().keep_only(&annotation::FOR_TRANSLATION),
+        }
     }
 }
 

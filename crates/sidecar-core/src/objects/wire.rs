@@ -9,6 +9,8 @@ use std::marker::PhantomData;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use super::Interned;
+
 /// A string that borrows from the input unless it contains escapes. `null` reads as empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Text<'a>(pub Cow<'a, str>);
@@ -79,11 +81,31 @@ impl<'a> Pairs<'a> {
     pub fn get(&self, key: &str) -> Option<&Text<'a>> {
         self.0.iter().find(|(name, _)| name.as_str() == key).map(|(_, value)| value)
     }
+
+    /// All of them, interned.
+    pub(super) fn keep(&self) -> Box<[(Interned, Interned)]> {
+        self.keep_if(|_| true)
+    }
+
+    /// Those with one of `keys`, interned.
+    pub(super) fn keep_only(&self, keys: &[&str]) -> Box<[(Interned, Interned)]> {
+        self.keep_if(|key| keys.contains(&key))
+    }
+
+    fn keep_if(&self, wanted: impl Fn(&str) -> bool) -> Box<[(Interned, Interned)]> {
+        let pairs = self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+        let pairs = pairs.filter(|(key, _)| wanted(key));
+        pairs.map(|(key, value)| (Interned::new(key), Interned::new(value))).collect()
+    }
 }
 
 /// Annotations, reduced to the keys that some controller reads.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Annotations<'a>(pub(super) Pairs<'a>);
+
+/// Labels, reduced to those for zones and regions.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ZoneLabels<'a>(pub(super) Pairs<'a>);
 
 struct PairsVisitor {
     wanted: fn(&str) -> bool,
@@ -124,6 +146,12 @@ impl<'de: 'a, 'a> Deserialize<'de> for Annotations<'a> {
         deserializer
             .deserialize_any(PairsVisitor { wanted: super::meta::annotation_is_read })
             .map(Annotations)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for ZoneLabels<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(PairsVisitor { wanted: super::meta::label_is_read }).map(ZoneLabels)
     }
 }
 

@@ -5,8 +5,9 @@ use serde_json::json;
 use super::super::{Decoder, Event, Json, Page};
 use super::fixtures::{CLAIM_UID, DRIVER, claim, own, project, volume};
 use crate::objects::{
-    Attachment, AttributesClass, BindingMode, Claim, ClaimPhase, Class, CsiNode, Interest, Kind, Node, Pod,
-    PodIndex, Projected, ReclaimPolicy, Sections, SelectorOperator, Volume, VolumeMode, VolumePhase,
+    Attachment, AttributesClass, BindingMode, Claim, ClaimPhase, Class, CsiNode, Interest, Interned, Kind,
+    Node, Pod, PodIndex, Projected, ReclaimPolicy, Sections, SelectorOperator, Volume, VolumeMode,
+    VolumePhase,
 };
 
 #[test]
@@ -51,7 +52,37 @@ fn volumes_of_other_drivers_shrink_to_their_existence() {
     assert!(matches!(project::<Volume>(&migrated, &interest), Projected::Foreign(_)));
     migrated["metadata"]["annotations"]["pv.kubernetes.io/migrated-to"] = DRIVER.into();
     let ours: Volume = own(&migrated, &interest);
-    assert_eq!((ours.in_tree.as_deref(), ours.driver), (Some("awsElasticBlockStore"), None));
+    assert_eq!((ours.in_tree.map(|source| source.kind), ours.driver), (Some("awsElasticBlockStore"), None));
+    let static_one = json!({"metadata": {"name": "pv"}, "spec": {"awsElasticBlockStore": {"volumeID": "v"}}});
+    let of_plugin = Interest::of_drivers(["kubernetes.io/aws-ebs"]);
+    assert!(matches!(project::<Volume>(&static_one, &of_plugin), Projected::Own(_)), "known by its source");
+}
+
+#[test]
+fn an_in_tree_volume_keeps_what_its_translation_reads() {
+    let object = json!({
+        "metadata": {
+            "name": "pv",
+            "labels": {"topology.kubernetes.io/zone": "z", "app": "x"},
+            "annotations": {"openstorage.io/auth-secret-name": "s", "pv.kubernetes.io/migrated-to": DRIVER},
+        },
+        "spec": {"gcePersistentDisk": {"pdName": "disk", "fsType": "ext4"}, "cinder": null},
+    });
+    let volume: Volume = own(&object, &Interest::of_drivers([DRIVER]));
+    let source = volume.in_tree.unwrap();
+    assert_eq!((source.kind, &*source.json), ("gcePersistentDisk", r#"{"fsType":"ext4","pdName":"disk"}"#));
+    let pairs = |pairs: &[(Interned, Interned)]| -> Vec<_> {
+        pairs.iter().map(|(key, value)| format!("{key}={value}")).collect()
+    };
+    assert_eq!(pairs(&source.labels), ["topology.kubernetes.io/zone=z"]);
+    assert_eq!(pairs(&source.annotations), ["openstorage.io/auth-secret-name=s"]);
+}
+
+#[test]
+fn volumes_with_a_csi_source_pay_one_word_for_the_others() {
+    assert_eq!((size_of::<Option<Box<crate::objects::InTreeSource>>>(), size_of::<Volume>()), (8, 208));
+    let volume: Volume = own(&volume("pv-1", DRIVER), &Interest::everything());
+    assert!(volume.in_tree.is_none());
 }
 
 #[test]
