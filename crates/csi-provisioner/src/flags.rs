@@ -20,6 +20,8 @@ pub struct Flags {
     pub extra_create_metadata: bool,
     /// Mark volumes that are only read as read-only.
     pub controller_publish_readonly: bool,
+    /// Keep claims, by a finalizer, while the driver may be making their volumes.
+    pub leak_protection: bool,
     /// Claims, and volumes, in progress at a time.
     pub workers: usize,
 }
@@ -34,6 +36,7 @@ impl Flags {
             default_fs_type: parsed.string("default-fstype").to_owned(),
             extra_create_metadata: parsed.bool("extra-create-metadata"),
             controller_publish_readonly: parsed.bool("controller-publish-readonly"),
+            leak_protection: parsed.bool("leak-protection"),
             workers: workers(parsed)?,
         })
     }

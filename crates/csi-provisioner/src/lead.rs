@@ -53,6 +53,7 @@ impl Provisioning {
             workers: flags.workers,
             retry_start: flags.common.retry_start,
             retry_max: flags.common.retry_max,
+            leak_protection: flags.leak_protection,
         })
     }
 }

@@ -13,6 +13,7 @@ mod api;
 mod attempt;
 mod claims;
 mod feed;
+mod guard;
 mod locks;
 mod memory;
 mod save;
@@ -57,6 +58,8 @@ pub(crate) struct Parts {
     pub(crate) workers: usize,
     pub(crate) retry_start: Duration,
     pub(crate) retry_max: Duration,
+    /// Keep claims while their volumes are being made.
+    pub(crate) leak_protection: bool,
 }
 
 /// What all reconciles share.
@@ -81,6 +84,7 @@ struct Shared {
     memory: memory::Memory,
     /// Claims whose request the driver calls invalid, with the class they had.
     slow: SlowSet<Uid, Uid>,
+    leak_protection: bool,
     stopping: AtomicBool,
 }
 
@@ -177,6 +181,7 @@ impl Shared {
             unsaved: save::UnsavedVolumes::new(unsaved),
             memory: memory::Memory::default(),
             slow: SlowSet::new(parts.retry_max),
+            leak_protection: parts.leak_protection,
             stopping: AtomicBool::new(false),
         }
     }

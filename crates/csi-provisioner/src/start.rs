@@ -68,10 +68,8 @@ pub(crate) async fn driver(flags: &Flags, context: &Context) -> Result<(Connecti
     };
     let plugin = link.connection.plugin_capabilities(call()).await.map_err(failed)?;
     let controller = link.connection.controller_capabilities(call()).await.map_err(failed)?;
-    let driver = Driver {
-        names: Provisioner::new(link.name),
-        capabilities: Capabilities::new(&plugin, &controller),
-    };
+    let driver =
+        Driver { names: Provisioner::new(link.name), capabilities: Capabilities::new(&plugin, &controller) };
     Ok((link.connection, driver))
 }
 

@@ -4,6 +4,8 @@ use super::migration;
 
 /// The finalizer that keeps a PersistentVolume until its volume is gone.
 pub const VOLUME_FINALIZER: &str = "external-provisioner.volume.kubernetes.io/finalizer";
+/// The finalizer that keeps a claim while its volume may be under way (`--leak-protection`).
+pub const CLAIM_FINALIZER: &str = "external-provisioner.volume.kubernetes.io/claim-in-progress";
 /// Who provisioned a volume.
 pub const PROVISIONED_BY: &str = "pv.kubernetes.io/provisioned-by";
 /// The node that the scheduler chose for a claim.

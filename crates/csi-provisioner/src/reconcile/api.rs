@@ -63,24 +63,41 @@ pub(super) fn finalizer_patch(volume: &Volume, change: FinalizerChange) -> Value
     json!({"metadata": {"uid": volume.meta.uid.to_string(), list: [VOLUME_FINALIZER]}})
 }
 
-/// Removes the chosen node from a claim, if it is still the one that `claim` has.
+/// Changes a live claim, if it is still the one that `claim` has and `change` says that there is something to change.
+/// Returns the claim as it is now; `None` if it is gone.
 ///
 /// The claim is fetched and written whole, as an untyped object so that no field is lost: the service account may
 /// update claims, but not patch them.
-pub(super) async fn unselect_node(client: &kube::Client, claim: &Claim) -> Result<(), kube::Error> {
+pub(super) async fn update_claim(
+    client: &kube::Client,
+    claim: &Claim,
+    change: impl FnOnce(&mut DynamicObject) -> bool,
+) -> Result<Option<DynamicObject>, kube::Error> {
     let resource = ApiResource::erase::<PersistentVolumeClaim>(&());
     let claims: Api<DynamicObject> = Api::namespaced_with(client.clone(), claim.meta.namespace(), &resource);
     let Some(mut live) = claims.get_opt(&claim.meta.name).await? else {
-        return Ok(());
+        return Ok(None);
     };
-    let same = claim.meta.uid == *live.metadata.uid.as_deref().unwrap_or_default();
-    let annotations = live.metadata.annotations.get_or_insert_default();
-    if !same || annotations.get(SELECTED_NODE).map(String::as_str) != claim.selected_node.as_deref() {
-        return Ok(());
+    if claim.meta.uid != *live.metadata.uid.as_deref().unwrap_or_default() {
+        return Ok(None);
     }
-    annotations.remove(SELECTED_NODE);
-    claims.replace(&claim.meta.name, &PostParams::default(), &live).await?;
-    Ok(())
+    if change(&mut live) {
+        live = claims.replace(&claim.meta.name, &PostParams::default(), &live).await?;
+    }
+    Ok(Some(live))
+}
+
+/// Removes the chosen node from a claim, if it is still the one that `claim` has.
+pub(super) async fn unselect_node(
+    client: &kube::Client,
+    claim: &Claim,
+) -> Result<Option<DynamicObject>, kube::Error> {
+    update_claim(client, claim, |live| {
+        let annotations = live.metadata.annotations.get_or_insert_default();
+        let same = annotations.get(SELECTED_NODE).map(String::as_str) == claim.selected_node.as_deref();
+        same && annotations.remove(SELECTED_NODE).is_some()
+    })
+    .await
 }
 
 #[cfg(test)]

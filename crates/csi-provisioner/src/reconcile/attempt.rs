@@ -35,6 +35,8 @@ impl Shared {
         entry.annotations.clone_from(&fetched.annotations);
         let secrets = fetched.secret.unwrap_or_default();
 
+        // On the heap: it is rare, and its state is large.
+        Box::pin(self.guard(claim)).await?;
         self.memory.ask(&claim.meta.uid);
         let request = request::create(&plan.wish, &secrets);
         let answer = self

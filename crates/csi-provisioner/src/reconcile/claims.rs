@@ -11,6 +11,7 @@ use tracing::{error, info};
 
 use super::Shared;
 use super::api::{self, claim_ref, text};
+use super::guard::is_guarded;
 use super::locks::Waiter;
 use super::memory::InProgress;
 use crate::events;
@@ -27,13 +28,17 @@ impl Shared {
             return Outcome::Done;
         };
         let class = self.class(claim.class.as_deref().unwrap_or_default());
-        if let Some(outcome) = self.postponed(uid, class.as_deref()) {
+        // A claim that is kept by us and is to go must not wait for its time to come.
+        if !(claim.meta.deleting && is_guarded(&claim))
+            && let Some(outcome) = self.postponed(uid, class.as_deref())
+        {
             return outcome;
         }
         match should_provision(&self.driver.names, &claim, class.as_deref()) {
             Verdict::Leave(reason) => {
                 self.leave(uid, reason);
-                Outcome::Done
+                // A claim that waits for its first consumer was given back by the driver, or never asked for.
+                if reason == Reason::NotOurs { Outcome::Done } else { self.release(&claim).await }
             }
             Verdict::ClassMissing => {
                 self.count_failure(&claim);
@@ -121,8 +126,11 @@ impl Shared {
         match self.volume(name).map(|volume| existing(claim, &volume)) {
             Some(Existing::Ours) => {
                 info!(v = 4, volume = %name, "PersistentVolume already exists, skipping");
-                self.count_failure(claim);
                 self.memory.forget(uid);
+                if is_guarded(claim) {
+                    return Some(self.release(claim).await);
+                }
+                self.count_failure(claim);
                 return Some(Outcome::Done);
             }
             Some(Existing::Foreign) => return Some(self.name_taken(claim, class, name).await),
@@ -183,6 +191,10 @@ impl Shared {
         let warn = |message: &str| {
             self.recorder.event(&claim_ref(claim), EventKind::Warning, events::PROVISIONING_FAILED, message);
         };
+        if failure.state.memory() == Memory::Forget && claim.meta.deleting && is_guarded(claim) {
+            info!(v = 2, claim = %claim.meta.key(), reason = failure.message, "No volume will come for the deleted claim");
+            return self.release(claim).await;
+        }
         match failure.next(claim.selected_node.is_some()) {
             Next::Stop => {
                 info!(v = 4, claim = %claim.meta.key(), reason = failure.message, "Ignored claim");
@@ -218,9 +230,13 @@ impl Shared {
     ///
     /// The claim is fetched and written whole, because the service account may update claims but not patch them.
     async fn unselect_node(&self, claim: &Claim) -> Result<(), String> {
-        api::unselect_node(&self.client, claim).await.map_err(|error| {
+        let live = api::unselect_node(&self.client, claim).await.map_err(|error| {
             format!("failed to remove selected node from claim {}: {}", claim.meta.key(), text(&error))
-        })
+        })?;
+        if let Some(live) = live {
+            self.wrote_claim(&live);
+        }
+        Ok(())
     }
 
     fn count_failure(&self, claim: &Claim) {

@@ -11,6 +11,7 @@ use sidecar_core::objects::{Claim, Volume};
 use tokio::time::{Instant, interval_at};
 
 use super::Shared;
+use super::guard::is_guarded;
 use crate::policy::deletion::{finalizer_change, is_owned, should_delete};
 
 /// How often everything is looked at again although nothing changed, as upstream's informers do it.
@@ -68,7 +69,7 @@ impl Shared {
 
     fn offer_claim(&self, claim: &Claim) {
         let unbound = claim.volume_name.is_none() && claim.provisioner.is_some();
-        if unbound || self.memory.knows_claim(&claim.meta.uid) {
+        if unbound || is_guarded(claim) || self.memory.knows_claim(&claim.meta.uid) {
             self.claims.add(claim.meta.uid.clone());
         }
     }

@@ -19,6 +19,7 @@ use tracing::{error, info};
 
 use super::Shared;
 use super::api::{claim_ref, is_rejection, text};
+use super::guard::is_guarded;
 use crate::events;
 use crate::policy::volume::{Occupant, occupant};
 
@@ -106,7 +107,10 @@ impl Shared {
             Save::Done => {
                 self.memory.saved(&entry.claim_uid, self.clock.monotonic());
                 self.unsaved.remove(name);
-                if self.claim(&entry.claim_uid).is_some() {
+                if let Some(claim) = self.claim(&entry.claim_uid) {
+                    if is_guarded(&claim) {
+                        self.claims.add(entry.claim_uid.clone());
+                    }
                     let (kind, reason) = (EventKind::Normal, events::PROVISIONING_SUCCEEDED);
                     self.recorder.event(&entry.claim, kind, reason, &events::succeeded(name));
                 } else {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::PersistentVolume;
+use kube::api::DynamicObject;
 use sidecar_core::cache::Store;
 use sidecar_core::objects::{Attachment, Claim, ClaimIndex, Class, Interned, Uid, Volume};
 
@@ -29,6 +30,13 @@ impl Shared {
 
     pub(super) fn class(&self, name: &str) -> Option<Arc<Class>> {
         self.stores.classes.get("", name)
+    }
+
+    /// Notes a claim as the API server returned it.
+    pub(super) fn wrote_claim(&self, claim: &DynamicObject) {
+        if let Err(error) = self.stores.claims.wrote_full(claim) {
+            tracing::error!(err = %error, "Cannot read back a claim that was just written");
+        }
     }
 
     /// Notes a volume as the API server returned it, and returns it as reconciles will see it.

@@ -17,6 +17,7 @@ mod claims;
 mod deletion;
 mod errors;
 mod leadership;
+mod protection;
 mod provision;
 mod setup;
 #[path = "../shared/shared.rs"]

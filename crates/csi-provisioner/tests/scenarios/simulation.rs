@@ -19,14 +19,19 @@ use crate::setup::{CLASS, DRIVER, whole};
 
 const CLAIMS: usize = 20;
 const SEEDS: u64 = 2000;
+/// The finalizer of claims in progress.
+const KEPT: &str = "claim-in-progress";
 
 /// When a claim is deleted.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Deletion {
     /// Some time after it was bound. A restart may come at any moment, and nothing is lost.
     OnceBound,
-    /// At any moment. What a crash in between forgets is lost (upstream issue 486), so nothing crashes here.
+    /// At any moment. What a restart in between forgets is lost (upstream issue 486), so nothing crashes and no Lease is
+    /// lost here.
     AnyTime,
+    /// At any moment, with `--leak-protection`. A restart may come at any moment, and nothing is lost.
+    Protected,
 }
 
 fn options(test: &str) -> Options {
@@ -70,13 +75,18 @@ fn no_volume_comes_back(world: &World) -> Result<(), String> {
     Ok(())
 }
 
-fn start_provisioners(world: &World) {
-    if world.seed().is_multiple_of(3) {
+fn start_provisioners(world: &World, deletion: Deletion) {
+    let flags: &[&str] = if deletion == Deletion::Protected { &["--leak-protection"] } else { &[] };
+    if deletion != Deletion::AnyTime && world.seed().is_multiple_of(3) {
         for hostname in ["host-1", "host-2"] {
-            world.start(hostname, move |incarnation| life(incarnation, hostname, &["--leader-election"]));
+            let flags = [flags, &["--leader-election"]].concat();
+            world.start(hostname, move |incarnation| {
+                let flags = flags.clone();
+                async move { life(incarnation, hostname, &flags).await }
+            });
         }
     } else {
-        world.start("host-1", |incarnation| life(incarnation, "host-1", &[]));
+        world.start("host-1", |incarnation| life(incarnation, "host-1", flags));
     }
 }
 
@@ -85,16 +95,21 @@ async fn lives(world: World, deletion: Deletion) -> anyhow::Result<()> {
     world.invariant(invariants::volumes);
     world.invariant(no_volume_comes_back);
     world.api().create(&testkit::manifests::class(CLASS, DRIVER))?;
-    start_provisioners(&world);
+    start_provisioners(&world, deletion);
     for number in 0..CLAIMS {
         tokio::spawn(claim(world.clone(), number, deletion));
     }
     let check = world.clone();
     world
         .converge("all claims bound, nothing else left", move || {
-            let claims = check.api().list("PersistentVolumeClaim").len();
-            if claims != CLAIMS / 2 {
-                return Err(format!("{claims} claims are there"));
+            let claims = check.api().list("PersistentVolumeClaim");
+            if claims.len() != CLAIMS / 2 {
+                return Err(format!("{} claims are there", claims.len()));
+            }
+            if let Some(kept) =
+                claims.iter().find(|claim| claim["metadata"]["finalizers"].to_string().contains(KEPT))
+            {
+                return Err(format!("{} is still kept", kept["metadata"]["name"]));
             }
             invariants::settled(&check)
         })
@@ -134,6 +149,12 @@ fn claims_deleted_at_any_time_leak_nothing_without_crashes() {
     let rates = Rates { crash: 0, ..Rates::default() };
     let options = Options { rates, ..options("claims_deleted_at_any_time_leak_nothing_without_crashes") };
     run(&options, SEEDS / 4, |world| lives(world, Deletion::AnyTime));
+}
+
+#[test]
+fn protected_claims_deleted_at_any_time_leak_nothing() {
+    let options = options("protected_claims_deleted_at_any_time_leak_nothing");
+    run(&options, SEEDS / 4, |world| lives(world, Deletion::Protected));
 }
 
 #[test]

@@ -49,6 +49,14 @@ static ADDITIONS: &[Row] = &[
     ("provisioner", Text, &[P], ALIAS, NAME_HELP),
     ("snapshotter", Text, &[S], ALIAS, NAME_HELP),
     (
+        "leak-protection",
+        Bool,
+        &[P],
+        Origin::Ours,
+        "Keep a claim, by a finalizer, while the driver may be making its volume, so that no restart forgets one. \
+         Costs four more API calls per volume.",
+    ),
+    (
         "volume-attachment-timeout",
         Duration,
         &[A],

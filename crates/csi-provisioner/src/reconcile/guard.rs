@@ -1,0 +1,79 @@
+//! The finalizer that keeps a claim while the driver may be making its volume (`--leak-protection`; sheet 13.4).
+//!
+//! Without it, a claim that is deleted while its volume is being made is known to this process only: a restart, or the loss
+//! of the Lease, forgets it, and the volume with it (upstream issue 486). With it, the claim stays until its volume is saved
+//! or surely does not exist, so that whoever leads next asks the driver again, is given the same volume, and deletes it.
+//! That costs a read and a write before the driver is asked and again afterwards, which is why it is off unless wanted. The
+//! service account may update claims as it is.
+
+use sidecar_core::objects::Claim;
+use sidecar_core::reconciler::Outcome;
+
+use super::Shared;
+use super::api::{self, text};
+use crate::policy::names::CLAIM_FINALIZER;
+use crate::policy::state::Failure;
+
+/// Whether a claim is kept by us.
+pub(super) fn is_guarded(claim: &Claim) -> bool {
+    claim.meta.finalizers.has(CLAIM_FINALIZER)
+}
+
+impl Shared {
+    /// Sees to it that the claim cannot go before its volume is known; the driver must not be asked if this fails.
+    pub(super) async fn guard(&self, claim: &Claim) -> Result<(), Failure> {
+        if !self.leak_protection || is_guarded(claim) {
+            return Ok(());
+        }
+        if claim.meta.deleting {
+            // It takes no finalizers any more. What was asked for has to be seen through, nothing else is begun.
+            let asked = self.memory.was_asked(&claim.meta.uid);
+            let gone = "the claim is being deleted, and no volume was asked for yet";
+            return if asked { Ok(()) } else { Err(Failure::ignored(gone)) };
+        }
+        let guarded = api::update_claim(&self.client, claim, |live| {
+            let finalizers = live.metadata.finalizers.get_or_insert_default();
+            let missing = !finalizers.iter().any(|finalizer| finalizer == CLAIM_FINALIZER);
+            if missing {
+                finalizers.push(CLAIM_FINALIZER.to_owned());
+            }
+            missing
+        })
+        .await
+        .map_err(|error| Failure::no_change(format!("failed to protect the claim: {}", text(&error))))?;
+        match guarded {
+            Some(live) => {
+                self.wrote_claim(&live);
+                Ok(())
+            }
+            None => Err(Failure::no_change("the claim is gone, or another has its name")),
+        }
+    }
+
+    /// Lets the claim go, if it is kept. Also without `--leak-protection`: it may have been on before.
+    pub(super) async fn release(&self, claim: &Claim) -> Outcome {
+        if !is_guarded(claim) {
+            return Outcome::Done;
+        }
+        let released = api::update_claim(&self.client, claim, |live| {
+            let finalizers = live.metadata.finalizers.get_or_insert_default();
+            let before = finalizers.len();
+            finalizers.retain(|finalizer| finalizer != CLAIM_FINALIZER);
+            finalizers.len() < before
+        })
+        .await;
+        match released {
+            Ok(live) => {
+                if let Some(live) = live {
+                    self.wrote_claim(&live);
+                }
+                Outcome::Done
+            }
+            Err(error) => Outcome::RetryBackoff(format!(
+                "failed to remove finalizer from claim {}: {}",
+                claim.meta.key(),
+                text(&error)
+            )),
+        }
+    }
+}
