@@ -21,7 +21,7 @@ mod reflector;
 mod slot;
 mod store;
 
-pub use caches::{Cached, Caches};
+pub use caches::{Borrowed, Cached, Caches};
 pub use decode::{DecodeError, Decoder, Event, Json, Page};
 pub use store::{Delta, Store, Subscription};
 

@@ -89,6 +89,12 @@ impl<K: Clone + Ord, V: Clone> SlowSet<K, V> {
         self.lock().entries.len()
     }
 
+    /// How many entries hold at the moment.
+    pub fn waiting(&self) -> usize {
+        let state = self.lock();
+        state.entries.values().filter(|entry| entry.added.elapsed() < self.retention).count()
+    }
+
     /// Whether no entry is held.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -141,6 +147,7 @@ mod tests {
         advance(SECOND).await;
         assert!(!set.contains(&"claim"));
         assert!(set.get(&"claim").is_some(), "the raw entry is still there");
+        assert_eq!((set.len(), set.waiting()), (1, 0));
         set.add("other", ());
         assert_eq!((set.get(&"claim"), set.len()), (None, 1));
     }

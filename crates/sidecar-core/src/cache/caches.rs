@@ -1,6 +1,6 @@
 //! The stores of a process and the watches that feed them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
@@ -36,6 +36,8 @@ struct Shared {
 struct Watches {
     /// Kinds that somebody wants, by their plural names.
     wanted: BTreeSet<&'static str>,
+    /// How many [`Borrowed`] there are of a kind.
+    borrowed: BTreeMap<&'static str, usize>,
     running: Vec<(&'static str, AbortHandle)>,
 }
 
@@ -49,6 +51,32 @@ pub struct Entry<T: Kind> {
 impl<T: Kind> Default for Entry<T> {
     fn default() -> Self {
         Self { store: Store::default(), widened: Arc::default() }
+    }
+}
+
+/// A kind that is watched while this lives. When the last borrower goes, and nobody wants the kind for good, the watch ends
+/// and the store is emptied.
+#[derive(Debug)]
+pub struct Borrowed<T: Cached> {
+    caches: Caches,
+    store: Store<T>,
+}
+
+impl<T: Cached> Borrowed<T> {
+    /// The store.
+    pub fn store(&self) -> &Store<T> {
+        &self.store
+    }
+}
+
+impl<T: Cached> Drop for Borrowed<T> {
+    fn drop(&mut self) {
+        let kind = T::RESOURCE.plural;
+        let mut watches = self.caches.shared.watches.lock().unwrap_or_else(PoisonError::into_inner);
+        if watches.give_back(kind) {
+            watches.stop_kind(kind);
+            self.store.clear();
+        }
     }
 }
 
@@ -110,6 +138,21 @@ impl Caches {
         entry.store.clone()
     }
 
+    /// Watches a kind only for as long as the result lives, for what is rarely needed and costs much. Starts the watch at
+    /// once; the store is complete when [`Store::synced`] says so. Must be called inside a tokio runtime.
+    pub fn borrow<T: Cached>(&self, interest: Interest, client: &kube::Client) -> Borrowed<T> {
+        let entry = T::entry(self);
+        {
+            let mut watches = self.shared.watches.lock().unwrap_or_else(PoisonError::into_inner);
+            *watches.borrowed.entry(T::RESOURCE.plural).or_default() += 1;
+            if entry.store.widen(interest) && watches.is_running(T::RESOURCE.plural) {
+                entry.widened.notify_one();
+            }
+        }
+        self.start_kind::<T>(client);
+        Borrowed { caches: self.clone(), store: entry.store.clone() }
+    }
+
     /// The store of a kind, wanted or not.
     pub fn store<T: Cached>(&self) -> Store<T> {
         T::entry(self).store.clone()
@@ -165,7 +208,7 @@ impl Caches {
     fn start_kind<T: Cached>(&self, client: &kube::Client) {
         let kind = T::RESOURCE.plural;
         let mut watches = self.shared.watches.lock().unwrap_or_else(PoisonError::into_inner);
-        if !watches.wanted.contains(kind) || watches.is_running(kind) {
+        if !watches.is_asked_for(kind) || watches.is_running(kind) {
             return;
         }
         let entry = T::entry(self);
@@ -190,6 +233,31 @@ impl Caches {
 }
 
 impl Watches {
+    fn is_asked_for(&self, kind: &str) -> bool {
+        self.wanted.contains(kind) || self.borrowed.contains_key(kind)
+    }
+
+    /// One borrower less; whether the kind is now asked for by nobody.
+    fn give_back(&mut self, kind: &'static str) -> bool {
+        if let Some(borrowers) = self.borrowed.get_mut(kind) {
+            *borrowers -= 1;
+            if *borrowers == 0 {
+                self.borrowed.remove(kind);
+            }
+        }
+        !self.is_asked_for(kind)
+    }
+
+    fn stop_kind(&mut self, kind: &str) {
+        self.running.retain(|(running, task)| {
+            let ends = *running == kind;
+            if ends {
+                task.abort();
+            }
+            !ends
+        });
+    }
+
     fn is_running(&self, kind: &str) -> bool {
         self.running.iter().any(|(running, _)| *running == kind)
     }

@@ -256,6 +256,14 @@ impl<T: Kind> Store<T> {
         self.write().reached(version);
     }
 
+    /// Forgets everything, as before the first list. Nobody is told.
+    pub(super) fn clear(&self) {
+        *self.write() = Content::new();
+        *self.shared.interest.write().unwrap_or_else(PoisonError::into_inner) = Interest::nothing();
+        self.report_obstacle(None);
+        self.shared.synced.send_replace(false);
+    }
+
     /// The newest version the watch has shown.
     pub(super) fn version(&self) -> u64 {
         self.read().version()

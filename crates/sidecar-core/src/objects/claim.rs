@@ -65,6 +65,8 @@ pub struct DataSource {
 pub struct ClaimResize {
     /// The annotation `volume.kubernetes.io/storage-resizer`.
     pub resizer: Option<Interned>,
+    /// Whether the annotation `volume.kubernetes.io/node-expansion-not-required` is there.
+    pub expansion_not_required: bool,
     /// `status.capacity.storage`.
     pub capacity: Option<Interned>,
     /// `status.allocatedResources.storage`.
@@ -208,6 +210,8 @@ pub enum ClaimIndex {
     Volume,
     /// By `namespace/name` of a claim named as data source in the same namespace.
     SourceClaim,
+    /// By the attributes class that is wanted, and by the one being applied.
+    AttributesClass,
 }
 
 impl Kind for Claim {
@@ -242,6 +246,12 @@ impl Kind for Claim {
             ClaimIndex::Uid => self.meta.uid.with_str(emit),
             ClaimIndex::Class => self.class.as_deref().into_iter().for_each(emit),
             ClaimIndex::Volume => self.volume_name.as_deref().into_iter().for_each(emit),
+            ClaimIndex::AttributesClass => {
+                let wanted = self.attributes_class.as_deref();
+                let status = self.resize.as_deref().and_then(|resize| resize.modify_status.as_ref());
+                let target = status.map(|status| &*status.target).filter(|target| !target.is_empty());
+                wanted.into_iter().chain(target.filter(|target| Some(*target) != wanted)).for_each(emit);
+            }
             ClaimIndex::SourceClaim => {
                 if let Some(source) =
                     self.data_source.as_deref().filter(|s| &*s.kind == "PersistentVolumeClaim")
@@ -398,6 +408,7 @@ impl WireClaim<'_> {
         let pairs = status.allocated_resource_statuses.0.iter();
         ClaimResize {
             resizer: self.metadata.annotation(annotation::RESIZER),
+            expansion_not_required: self.metadata.annotation(annotation::EXPANSION_NOT_REQUIRED).is_some(),
             capacity: some(&status.capacity.storage),
             allocated: some(&status.allocated_resources.storage),
             allocated_statuses: pairs

@@ -65,6 +65,9 @@ pub trait Kind: Sized + Send + Sync + Debug + 'static {
     /// The fields that are read, borrowed from the bytes of the response.
     type Wire<'a>: Deserialize<'a>;
 
+    /// Field selector with which the kind is listed and watched, empty for none. What it leaves out need not be sent.
+    const FIELD_SELECTOR: &'static str = "";
+
     /// The lookups this kind offers besides namespace and name.
     type Index: Copy + Ord + Debug + Send + Sync + 'static;
 

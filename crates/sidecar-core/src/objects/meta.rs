@@ -17,6 +17,7 @@ pub(super) mod annotation {
     pub(crate) const SELECTED_NODE_ALPHA: &str = "volume.alpha.kubernetes.io/selected-node";
     pub(crate) const CLASS_BETA: &str = "volume.beta.kubernetes.io/storage-class";
     pub(crate) const RESIZER: &str = "volume.kubernetes.io/storage-resizer";
+    pub(crate) const EXPANSION_NOT_REQUIRED: &str = "volume.kubernetes.io/node-expansion-not-required";
     pub(crate) const PROVISIONED_BY: &str = "pv.kubernetes.io/provisioned-by";
     pub(crate) const DELETION_SECRET_NAME: &str = "volume.kubernetes.io/provisioner-deletion-secret-name";
     pub(crate) const DELETION_SECRET_NAMESPACE: &str =
@@ -59,6 +60,7 @@ pub(super) fn annotation_is_read(key: &str) -> bool {
         a::SELECTED_NODE_ALPHA,
         a::CLASS_BETA,
         a::RESIZER,
+        a::EXPANSION_NOT_REQUIRED,
         a::PROVISIONED_BY,
         a::DELETION_SECRET_NAME,
         a::DELETION_SECRET_NAMESPACE,

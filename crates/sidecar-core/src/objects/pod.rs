@@ -1,9 +1,9 @@
-//! Pod, as far as "is this claim in use" needs it.
+//! Pod, as far as "is this claim in use" needs it: namespace, name, uid and the names of the claims.
 
 use serde::Deserialize;
 
 use super::meta::WireMeta;
-use super::wire::{Items, Text};
+use super::wire::{Items, Present, Text};
 use super::{Interest, Interned, Kind, Meta, Projected, Resource};
 
 /// A pod.
@@ -11,18 +11,14 @@ use super::{Interest, Interned, Kind, Meta, Projected, Resource};
 pub struct Pod {
     /// Metadata.
     pub meta: Meta,
-    /// `spec.nodeName`, `None` until scheduled.
-    pub node: Option<Interned>,
-    /// Claims named in `spec.volumes`, in their order. Generic ephemeral volumes are not among them.
+    /// The claims of `spec.volumes`, in their order; a generic ephemeral volume has a claim named after pod and volume.
     pub claims: Box<[Interned]>,
-    /// Whether the phase is Succeeded or Failed, so that the pod uses nothing any more.
-    pub finished: bool,
 }
 
 /// Lookups of pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PodIndex {
-    /// By `namespace/name` of a claim the pod uses; finished pods use none.
+    /// By `namespace/name` of a claim the pod uses.
     Claim,
 }
 
@@ -30,13 +26,17 @@ impl Kind for Pod {
     const RESOURCE: Resource =
         Resource { group: "", version: "v1", kind: "Pod", plural: "pods", namespaced: true };
 
+    /// Finished pods use nothing any more, and there may be many of them.
+    const FIELD_SELECTOR: &'static str = "status.phase!=Succeeded,status.phase!=Failed";
+
     type Wire<'a> = WirePod<'a>;
     type Index = PodIndex;
 
     // A pod without claims can never gain one: `spec.volumes` is immutable.
     fn project(wire: WirePod<'_>, _: &Interest) -> Projected<Self> {
+        let finished = matches!(wire.status.phase.as_str(), "Succeeded" | "Failed");
         let pod = wire.keep();
-        if pod.claims.is_empty() { Projected::Nothing(pod.meta) } else { Projected::Own(pod) }
+        if finished || pod.claims.is_empty() { Projected::Nothing(pod.meta) } else { Projected::Own(pod) }
     }
 
     fn meta(&self) -> &Meta {
@@ -45,7 +45,6 @@ impl Kind for Pod {
 
     fn index_values(&self, index: PodIndex, emit: &mut dyn FnMut(&str)) {
         match index {
-            PodIndex::Claim if self.finished => {}
             PodIndex::Claim => {
                 self.claims.iter().for_each(|claim| emit(&format!("{}/{claim}", self.meta.namespace())));
             }
@@ -69,8 +68,6 @@ pub struct WirePod<'a> {
 #[serde(rename_all = "camelCase", default)]
 struct WireSpec<'a> {
     #[serde(borrow)]
-    node_name: Text<'a>,
-    #[serde(borrow)]
     volumes: Items<WireVolume<'a>>,
 }
 
@@ -78,7 +75,21 @@ struct WireSpec<'a> {
 #[serde(rename_all = "camelCase", default)]
 struct WireVolume<'a> {
     #[serde(borrow)]
+    name: Text<'a>,
+    #[serde(borrow)]
     persistent_volume_claim: Option<WireClaim<'a>>,
+    ephemeral: Present,
+}
+
+impl WireVolume<'_> {
+    /// The claim behind the volume of a pod of this name.
+    fn claim(&self, pod: &str) -> Option<Interned> {
+        match &self.persistent_volume_claim {
+            Some(claim) => Some(Interned::new(claim.claim_name.as_str())),
+            None if self.ephemeral.0 => Some(Interned::from(format!("{pod}-{}", self.name.as_str()))),
+            None => None,
+        }
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -97,12 +108,8 @@ struct WireStatus<'a> {
 
 impl WirePod<'_> {
     fn keep(&self) -> Pod {
-        let claims = self.spec.volumes.0.iter().filter_map(|volume| volume.persistent_volume_claim.as_ref());
-        Pod {
-            meta: self.metadata.keep(false),
-            node: super::claim::some(&self.spec.node_name),
-            claims: claims.map(|claim| Interned::new(claim.claim_name.as_str())).collect(),
-            finished: matches!(self.status.phase.as_str(), "Succeeded" | "Failed"),
-        }
+        let meta = self.metadata.keep(false);
+        let claims = self.spec.volumes.0.iter().filter_map(|volume| volume.claim(&meta.name)).collect();
+        Pod { claims, meta }
     }
 }

@@ -23,15 +23,20 @@ pub(super) enum Request<'a> {
 impl Request<'_> {
     pub(super) fn build<T: Kind>(&self, accept: &'static str) -> http::Request<Body> {
         let path = T::RESOURCE.path();
+        let selector = match T::FIELD_SELECTOR {
+            "" => String::new(),
+            selector => format!("&fieldSelector={}", escape(selector)),
+        };
         let uri = match self {
-            Self::Page { next: "" } => format!("{path}?limit={PAGE}"),
-            Self::Page { next } => format!("{path}?limit={PAGE}&continue={}", escape(next)),
+            Self::Page { next: "" } => format!("{path}?limit={PAGE}{selector}"),
+            Self::Page { next } => format!("{path}?limit={PAGE}&continue={}{selector}", escape(next)),
             Self::Watch { from: Some(version), seconds } => format!(
-                "{path}?allowWatchBookmarks=true&resourceVersion={version}&timeoutSeconds={seconds}&watch=true"
+                "{path}?allowWatchBookmarks=true&resourceVersion={version}&timeoutSeconds={seconds}\
+                 &watch=true{selector}"
             ),
             Self::Watch { from: None, seconds } => format!(
                 "{path}?allowWatchBookmarks=true&resourceVersionMatch=NotOlderThan&sendInitialEvents=true\
-                 &timeoutSeconds={seconds}&watch=true"
+                 &timeoutSeconds={seconds}&watch=true{selector}"
             ),
         };
         let mut request = http::Request::new(Body::empty());
@@ -42,7 +47,7 @@ impl Request<'_> {
     }
 }
 
-/// Escapes what has a meaning in queries. Tokens are base64.
+/// Escapes what has a meaning in queries.
 fn escape(token: &str) -> String {
     let mut escaped = String::with_capacity(token.len() + 8);
     for byte in token.bytes() {
@@ -90,7 +95,7 @@ impl Backoff {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::objects::{Attachment, Claim};
+    use crate::objects::{Attachment, Claim, Pod};
 
     #[test]
     fn requests_are_client_gos() {
@@ -107,6 +112,11 @@ mod tests {
         let request = Request::Watch { from: Some(7), seconds: 301 }.build::<Attachment>("application/json");
         assert!(request.uri().path().starts_with("/apis/storage.k8s.io/v1/volumeattachments"));
         assert!(request.uri().query().unwrap().contains("resourceVersion=7"));
+        let request = Request::Page { next: "" }.build::<Pod>("application/json");
+        assert_eq!(
+            request.uri().to_string(),
+            "/api/v1/pods?limit=500&fieldSelector=status.phase%21%3DSucceeded%2Cstatus.phase%21%3DFailed"
+        );
     }
 
     #[tokio::test(start_paused = true)]

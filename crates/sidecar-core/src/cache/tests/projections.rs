@@ -190,7 +190,11 @@ fn pods_are_the_claims_they_use() {
     let pod = |phase: &str| {
         json!({"metadata": {"name": "p", "namespace": "ns"}, "status": {"phase": phase}, "spec": {
             "nodeName": "n", "containers": [{"name": "c", "image": "i"}],
-            "volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "data"}}, {"name": "e", "emptyDir": {}}]
+            "volumes": [
+                {"name": "v", "persistentVolumeClaim": {"claimName": "data"}},
+                {"name": "e", "emptyDir": {}},
+                {"name": "scratch", "ephemeral": {"volumeClaimTemplate": {"spec": {}}}},
+            ]
         }})
     };
     let claims = |pod: &Pod| {
@@ -199,9 +203,9 @@ fn pods_are_the_claims_they_use() {
         found
     };
     let running: Pod = own(&pod("Running"), &Interest::all());
-    assert_eq!((claims(&running), running.node.as_deref()), (vec!["ns/data".to_owned()], Some("n")));
-    let failed: Pod = own(&pod("Failed"), &Interest::all());
-    assert!(claims(&failed).is_empty());
+    assert_eq!(claims(&running), ["ns/data", "ns/p-scratch"]);
+    let finished = pod("Failed");
+    assert!(matches!(project::<Pod>(&finished, &Interest::all()), Projected::Nothing(_)));
     let without =
         json!({"metadata": {"name": "p", "namespace": "ns"}, "spec": {"volumes": [{"emptyDir": {}}]}});
     assert!(matches!(project::<Pod>(&without, &Interest::all()), Projected::Nothing(_)));

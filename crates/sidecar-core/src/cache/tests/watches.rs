@@ -15,7 +15,7 @@ use tower::{BoxError, ServiceExt, service_fn};
 use super::super::{Caches, Store};
 use super::fixtures::{DRIVER, volume};
 use crate::api::{Budget, Connector, Purpose};
-use crate::objects::{Class, Interest, Sections, Volume};
+use crate::objects::{Class, Interest, Pod, PodIndex, Sections, Volume};
 use crate::random::Random;
 
 const NAMES: usize = 1200;
@@ -229,4 +229,32 @@ async fn an_unreachable_server_is_tried_for_ever() {
     let (_caches, store) = watching(&api).await;
     assert!(store.exists("", "one"));
     assert!(start.elapsed() > Duration::from_secs(300), "with growing pauses");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_borrowed_kind_is_watched_while_somebody_has_it() {
+    let api = ApiServer::new();
+    let (caches, client) = (caches(), api.client());
+    let phase = |phase: &str| json!({"status": {"phase": phase}});
+    for name in ["running", "ends", "finished"] {
+        api.create(&testkit::manifests::pod(name, name)).unwrap();
+    }
+    api.patch_status("Pod", "default", "finished", &phase("Succeeded")).unwrap();
+    let first = caches.borrow::<Pod>(Interest::all(), &client);
+    let second = caches.borrow::<Pod>(Interest::all(), &client);
+    second.store().synced().await;
+    assert_eq!(api.watchers("Pod"), 1);
+    let has = |claim: &str| !second.store().by(PodIndex::Claim, &format!("default/{claim}")).is_empty();
+    assert!(has("running") && has("ends"));
+    assert_eq!(second.store().len(), 2, "finished pods are not even sent");
+    api.patch_status("Pod", "default", "ends", &phase("Failed")).unwrap();
+    eventually("the pod has ended", || !has("ends")).await;
+    drop(first);
+    assert!(has("running"), "somebody still needs it");
+    drop(second);
+    eventually("the watch has ended", || api.watchers("Pod") == 0).await;
+    assert!(caches.store::<Pod>().is_empty() && !caches.store::<Pod>().is_synced());
+    let again = caches.borrow::<Pod>(Interest::all(), &client);
+    again.store().synced().await;
+    assert_eq!(again.store().len(), 1);
 }
