@@ -19,7 +19,7 @@ mod reconcile;
 mod start;
 
 use sidecar_core::context::Context;
-use sidecar_core::controller::{self, Controller, unless_stopped};
+use sidecar_core::controller::{self, Controller, has_attributes_classes, unless_stopped};
 use sidecar_core::election::names;
 use sidecar_core::exit::Exit;
 use sidecar_core::http::serve_controller;
@@ -37,7 +37,7 @@ pub async fn run(flags: Flags, context: Context) -> Result<(), Exit> {
     let ready = context.http.health().require("driver");
 
     let prepare = async {
-        let attributes_class = start::has_attributes_classes(&flags, &client).await;
+        let attributes_class = has_attributes_classes(&flags.common, &client).await;
         let (connection, driver) = start::driver(&flags, &context).await?;
         Ok((attributes_class, connection, driver))
     };

@@ -1,21 +1,17 @@
 //! The steps from a command line to a provisioner that works, as far as they are its own (sheet 3.1).
 
 use csi_client::{CallOptions, Connection, status_text};
-use sidecar_core::api::message;
 use sidecar_core::context::Context;
 use sidecar_core::controller::{self, Profile};
 use sidecar_core::exit::Exit;
 use sidecar_core::flags::Binary;
-use tracing::{info, warn};
+use tracing::warn;
 
 use crate::driver::{Capabilities, Driver};
 use crate::flags::Flags;
 use crate::policy::migration::in_tree_plugin;
 use crate::policy::names::Provisioner;
 use crate::policy::prepare::Settings;
-
-/// Gate whose API may be missing.
-const ATTRIBUTES_CLASS: &str = "VolumeAttributesClass";
 
 /// What is particular about the provisioner's start.
 pub(crate) fn profile() -> Profile {
@@ -28,34 +24,6 @@ pub(crate) fn profile() -> Profile {
         no_name: Exit::fatal(255, "Error getting CSI driver name"),
         name_timeout: None,
         is_migrated: |driver| in_tree_plugin(driver).is_some(),
-    }
-}
-
-/// Whether VolumeAttributesClasses count: as the gate says, or, if nobody set it, if the API server has them.
-///
-/// Errors other than a missing API leave the gate as it is; the question is asked once (sheet 3.1 step 11).
-pub(crate) async fn has_attributes_classes(flags: &Flags, client: &kube::Client) -> bool {
-    let gates = &flags.common.gates;
-    let enabled = gates.enabled(ATTRIBUTES_CLASS);
-    if gates.is_set(ATTRIBUTES_CLASS) || !enabled {
-        return enabled;
-    }
-    match client.list_api_group_resources("storage.k8s.io/v1").await {
-        Ok(list) => {
-            let found = list.resources.iter().any(|resource| resource.kind == ATTRIBUTES_CLASS);
-            if !found {
-                info!("The API server has no VolumeAttributesClass, its feature gate is off");
-            }
-            found
-        }
-        Err(kube::Error::Api(status)) if status.code == 404 => false,
-        Err(error) => {
-            warn!(
-                err = message(&error),
-                "Cannot ask the API server for VolumeAttributesClass, its gate stays on"
-            );
-            true
-        }
     }
 }
 

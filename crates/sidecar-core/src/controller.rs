@@ -10,6 +10,7 @@
 //! 4. [`Controller::run`]: work while it is this replica's turn, until a stop is requested, or the driver or the Lease is
 //!    lost. [`fill_caches`] is how that work begins.
 
+mod discovery;
 mod driver;
 mod flags;
 mod lead;
@@ -21,6 +22,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::flags::Binary;
 
+pub use discovery::has_attributes_classes;
 pub use driver::{Link, driver};
 pub use flags::CommonFlags;
 pub use lead::{Controller, fill_caches};
