@@ -61,6 +61,8 @@ pub struct DriverConfig {
     pub capacity: i64,
     /// Size of a volume when none is asked for.
     pub default_size: i64,
+    /// Mutable parameters that make ControllerModifyVolume fail as invalid.
+    pub refused_parameters: BTreeSet<String>,
 }
 
 impl Default for DriverConfig {
@@ -75,6 +77,7 @@ impl Default for DriverConfig {
             topology: BTreeMap::new(),
             capacity: i64::MAX,
             default_size: 1 << 30,
+            refused_parameters: BTreeSet::new(),
         }
     }
 }
@@ -221,6 +224,28 @@ impl ScriptedDriver {
     /// The names of all RPCs called, oldest first.
     pub fn calls(&self) -> Vec<&'static str> {
         self.lock().calls.iter().map(|call| call.method).collect()
+    }
+
+    /// Puts a volume into the backend that nobody asked for, as one from before the test.
+    pub fn add_volume(&self, id: &str, capacity: i64) {
+        let volume = Volume {
+            id: id.to_owned(),
+            name: id.to_owned(),
+            capacity,
+            request: csi_client::csi::CreateVolumeRequest::default(),
+            published: BTreeMap::new(),
+        };
+        self.lock().backend.volumes.insert(id.to_owned(), Arc::new(volume));
+    }
+
+    /// Somebody uses a volume, or nobody does any more: in use it cannot be expanded.
+    pub fn set_in_use(&self, id: &str, in_use: bool) {
+        let used = &mut self.lock().backend.in_use;
+        if in_use {
+            used.insert(id.to_owned());
+        } else {
+            used.remove(id);
+        }
     }
 
     /// The volumes that exist, by id.

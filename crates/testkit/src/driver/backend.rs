@@ -1,6 +1,6 @@
 //! What the driver has: volumes, snapshots, attachments, mounts, and the history that invariants are checked on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use csi_client::csi::{self, VolumeCapability};
@@ -77,6 +77,13 @@ pub enum Fact {
         /// New size in bytes.
         capacity: i64,
     },
+    /// A volume got other attributes.
+    Modified {
+        /// Volume id.
+        id: String,
+        /// The parameters of the call.
+        parameters: BTreeMap<String, String>,
+    },
 }
 
 /// A snapshot of the backend.
@@ -104,6 +111,8 @@ pub(super) struct Backend {
     pub(super) staged: BTreeMap<String, (String, Option<VolumeCapability>)>,
     /// Target path to the request without secrets.
     pub(super) mounted: BTreeMap<String, csi::NodePublishVolumeRequest>,
+    /// Volumes that cannot be expanded now.
+    pub(super) in_use: BTreeSet<String>,
     pub(super) history: Vec<Fact>,
     next: u64,
 }

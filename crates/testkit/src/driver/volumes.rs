@@ -233,8 +233,11 @@ pub(super) fn expand(
     if more > free {
         return Err(Status::out_of_range("no space left in the backend"));
     }
+    if more > 0 && backend.in_use.contains(&request.volume_id) {
+        return Err(Status::failed_precondition("the volume is in use"));
+    }
     if more > 0 {
-        volume.capacity = range.required_bytes;
+        find(backend, &request.volume_id)?.capacity = range.required_bytes;
         let (id, capacity) = (request.volume_id.clone(), range.required_bytes);
         backend.history.push(Fact::Expanded { id, capacity });
     }
@@ -245,10 +248,17 @@ pub(super) fn expand(
 
 pub(super) fn modify(
     backend: &mut Backend,
-    _config: &DriverConfig,
+    config: &DriverConfig,
     request: &csi::ControllerModifyVolumeRequest,
 ) -> Result<csi::ControllerModifyVolumeResponse, Status> {
+    if let Some(refused) =
+        request.mutable_parameters.keys().find(|key| config.refused_parameters.contains(*key))
+    {
+        return Err(Status::invalid_argument(format!("parameter {refused} is not known")));
+    }
+    let parameters = request.mutable_parameters.clone();
     let volume = find(backend, &request.volume_id)?;
-    volume.request.mutable_parameters.extend(request.mutable_parameters.clone());
+    volume.request.mutable_parameters.extend(parameters.clone());
+    backend.history.push(Fact::Modified { id: request.volume_id.clone(), parameters });
     Ok(csi::ControllerModifyVolumeResponse {})
 }
