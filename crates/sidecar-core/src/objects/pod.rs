@@ -110,6 +110,6 @@ impl WirePod<'_> {
     fn keep(&self) -> Pod {
         let meta = self.metadata.keep(false);
         let claims = self.spec.volumes.0.iter().filter_map(|volume| volume.claim(&meta.name)).collect();
-        Pod { claims, meta }
+        Pod { meta, claims }
     }
 }

@@ -1,0 +1,62 @@
+//! The command line of csi-resizer as values that make sense, or the reason why it does not (sheet 2).
+
+use std::time::Duration;
+
+use sidecar_core::controller::CommonFlags;
+use sidecar_core::exit::Exit;
+use sidecar_core::flags::Parsed;
+use sidecar_core::gates::Gates;
+
+/// The command line.
+#[derive(Clone, Debug)]
+pub struct Flags {
+    /// What all controller sidecars have.
+    pub common: CommonFlags,
+    /// Expansions, and modifications, in progress at a time.
+    pub workers: usize,
+    /// How often everything is looked at again; `None`: never.
+    pub resync: Option<Duration>,
+    /// Tell the driver the names of claim and volume.
+    pub extra_modify_metadata: bool,
+    /// Wait for pods to end when the driver cannot expand a volume in use.
+    pub handle_in_use: bool,
+}
+
+impl Flags {
+    /// Reads the command line. Nothing outside the process is touched.
+    pub fn read(parsed: &Parsed, gates: Gates) -> Result<Self, Exit> {
+        Ok(Self {
+            common: CommonFlags::read(parsed, gates)?,
+            workers: workers(parsed)?,
+            resync: resync(parsed.duration("resync-period")),
+            extra_modify_metadata: parsed.bool("extra-modify-metadata"),
+            handle_in_use: parsed.bool("handle-volume-inuse-error"),
+        })
+    }
+}
+
+/// With none, upstream starts, takes the lease and never does anything.
+fn workers(parsed: &Parsed) -> Result<usize, Exit> {
+    match usize::try_from(parsed.int("workers")) {
+        Ok(workers) if workers > 0 => Ok(workers),
+        _ => Err(Exit::failure(1, "--workers must be at least 1: nothing would ever be resized")),
+    }
+}
+
+/// As client-go has it: 0 is never, and less than a second is a second.
+fn resync(period: Duration) -> Option<Duration> {
+    (!period.is_zero()).then(|| period.max(Duration::from_secs(1)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn resync_periods() {
+        let second = Duration::from_secs(1);
+        assert_eq!(resync(Duration::ZERO), None);
+        assert_eq!(resync(second / 10), Some(second));
+        assert_eq!(resync(second * 600), Some(second * 600));
+    }
+}
