@@ -10,11 +10,12 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use tonic::body::Body;
 
 use super::address::{Address, Target};
 
-/// How long one attempt may take, and how long after its start the next one begins.
+/// How long one attempt may take unless told otherwise, and how long after its start the next one begins.
 ///
 /// gRPC's back-off starts and is capped at one second here, with a jitter of a fifth; a socket has one client, so
 /// there is no crowd to spread.
@@ -32,8 +33,9 @@ pub(super) struct Established {
 }
 
 /// Tries once. The error says what failed, in the words of Go's client.
-pub(super) async fn attempt(address: &Address) -> Result<Established, String> {
-    match tokio::time::timeout(ATTEMPT, attempt_unbounded(address)).await {
+pub(super) async fn attempt(address: &Address, deadline: Option<Instant>) -> Result<Established, String> {
+    let Some(deadline) = deadline else { return attempt_unbounded(address).await };
+    match tokio::time::timeout_at(deadline, attempt_unbounded(address)).await {
         Ok(outcome) => outcome,
         Err(_) => Err("error reading server preface: context deadline exceeded".to_owned()),
     }

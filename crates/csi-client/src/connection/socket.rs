@@ -57,6 +57,12 @@ impl fmt::Debug for LossPolicy {
 pub struct ConnectOptions {
     /// How long to wait for the driver; `None` waits for ever.
     pub timeout: Option<Duration>,
+    /// How long one attempt may take until the driver speaks. One that fails earlier is repeated a second after its
+    /// start.
+    pub attempt_timeout: Duration,
+    /// End the wait, after at least one repetition, as soon as no further attempt fits into it. The error is the same, and
+    /// nothing that would have worked is missed.
+    pub end_when_hopeless: bool,
     /// What to do when the connection breaks later.
     pub on_loss: LossPolicy,
     /// Largest answer in bytes.
@@ -71,6 +77,8 @@ impl Default for ConnectOptions {
     fn default() -> Self {
         Self {
             timeout: Some(Duration::from_secs(30)),
+            attempt_timeout: ATTEMPT,
+            end_when_hopeless: false,
             on_loss: LossPolicy::default(),
             max_receive_bytes: DEFAULT_MAX_RECEIVE_BYTES,
             max_log_length: None,
@@ -128,7 +136,7 @@ pub async fn connect(address: &str, options: ConnectOptions) -> Result<Connectio
         return Err(ConnectError::LossPolicy);
     }
     verbose!(5, %address, "Connecting");
-    let established = first_dial(&address, options.timeout).await?;
+    let established = first_dial(&address, &options).await?;
 
     let (link, link_seen) = watch::channel(Link::Ready(established.sender.clone()));
     let (reconnects, losses) = watch::channel(0);
@@ -158,10 +166,10 @@ fn origin_of(address: &Address) -> Uri {
 /// A socket that accepts but does not answer counts as not there yet. (Upstream takes the accept for a connection
 /// and the failed handshake for its loss, so that some sidecars exit after two seconds; the time to wait is the same
 /// for a driver that is slow after `listen` as for one that is slow before.)
-async fn first_dial(address: &Address, timeout: Option<Duration>) -> Result<Established, ConnectError> {
+async fn first_dial(address: &Address, options: &ConnectOptions) -> Result<Established, ConnectError> {
     let mut last = None;
     let start = Instant::now();
-    let deadline = timeout.and_then(|timeout| start.checked_add(timeout));
+    let deadline = options.timeout.and_then(|timeout| start.checked_add(timeout));
     let expired = async {
         match deadline {
             Some(deadline) => tokio::time::sleep_until(deadline).await,
@@ -178,7 +186,7 @@ async fn first_dial(address: &Address, timeout: Option<Duration>) -> Result<Esta
     };
     let outcome = tokio::select! {
         biased;
-        established = dial_until_ready(address, |error| last = Some(error)) => Some(established),
+        established = dial_while_hopeful(address, options, deadline, &mut last) => established,
         // Before the end, so that a wait of 30 s has its third line.
         () = remind => None,
         () = expired => None,
@@ -186,11 +194,41 @@ async fn first_dial(address: &Address, timeout: Option<Duration>) -> Result<Esta
     outcome.ok_or_else(|| ConnectError::Deadline { address: address.clone(), last })
 }
 
+/// Dials about once a second until it works, or has no chance to work any more for those who want to know.
+async fn dial_while_hopeful(
+    address: &Address,
+    options: &ConnectOptions,
+    deadline: Option<Instant>,
+    last: &mut Option<String>,
+) -> Option<Established> {
+    let mut first = true;
+    loop {
+        let start = Instant::now();
+        let next = start + ATTEMPT;
+        // To the very end of the wait and not a moment longer, so that its error is always there to be told.
+        let limits = [start.checked_add(options.attempt_timeout), deadline];
+        match attempt(address, limits.into_iter().flatten().min()).await {
+            Ok(established) => return Some(established),
+            Err(error) => *last = Some(error),
+        }
+        let another_fits = deadline.is_none_or(|deadline| next.max(Instant::now()) < deadline);
+        if !another_fits && options.end_when_hopeless && !first {
+            return None;
+        }
+        if !another_fits {
+            // One without any time would only hide why the last one failed; the caller's clock ends the wait.
+            std::future::pending::<()>().await;
+        }
+        first = false;
+        tokio::time::sleep_until(next).await;
+    }
+}
+
 /// Dials about once a second until it works.
 async fn dial_until_ready(address: &Address, mut failed: impl FnMut(String)) -> Established {
     loop {
         let next = Instant::now() + ATTEMPT;
-        match attempt(address).await {
+        match attempt(address, Some(next)).await {
             Ok(established) => return established,
             Err(error) => failed(error),
         }

@@ -206,3 +206,34 @@ async fn dropping_the_connection_closes_the_socket() {
     drop(other);
     tokio::time::timeout(Duration::from_secs(10), was_closed).await.unwrap().unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn connect_can_end_when_no_further_attempt_fits() {
+    let (_directory, path) = socket();
+    for (timeout, end) in [(3_000, 2_000), (2_500, 2_000), (1_500, 1_000), (1_000, 1_000), (300, 300)] {
+        let timeout = Some(Duration::from_millis(timeout));
+        let options = ConnectOptions { timeout, end_when_hopeless: true, ..Default::default() };
+        let start = Instant::now();
+        let error = connect(path.to_str().unwrap(), options).await.unwrap_err();
+        assert_eq!(error.to_string(), "context deadline exceeded");
+        let took = start.elapsed().as_millis();
+        assert!((end..end + 20).contains(&took), "{timeout:?}: {took} ms");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn connect_gives_one_attempt_the_time_it_is_told_to() {
+    let (_directory, path) = socket();
+    let listener = UnixListener::bind(&path).unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(async {
+                tokio::time::sleep(Duration::from_millis(2_500)).await;
+                serve(stream, named()).await;
+            });
+        }
+    });
+    connect(path.to_str().unwrap(), waiting(3)).await.unwrap_err();
+    let options = ConnectOptions { attempt_timeout: Duration::from_secs(3), ..waiting(3) };
+    connect(path.to_str().unwrap(), options).await.unwrap();
+}
