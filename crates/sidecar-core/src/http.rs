@@ -20,7 +20,7 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 
 pub use address::ListenError;
-pub use controller::{Served, serve_controller, serve_documented};
+pub use controller::{Served, serve_controller, serve_documented, serve_metrics};
 pub use health::{Health, Readiness};
 pub use reply::{Asked, Reply};
 pub use routes::{PatternError, Routes};

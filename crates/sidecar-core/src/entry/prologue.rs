@@ -49,8 +49,8 @@ fn steps(binary: Binary) -> &'static [Step] {
         // The snapshotter looks at its addresses only after it has made its clients.
         Binary::Snapshotter | Binary::SnapshotController => &[DecideGates, Version, LogVersion],
         Binary::NodeDriverRegistrar | Binary::ClusterDriverRegistrar => &[Version, LogVersion],
-        Binary::Hostpath | Binary::AllInOne => &[Version],
-        Binary::Livenessprobe | Binary::ConversionWebhook => &[],
+        Binary::Hostpath | Binary::AllInOne | Binary::Livenessprobe => &[Version],
+        Binary::ConversionWebhook => &[],
     }
 }
 

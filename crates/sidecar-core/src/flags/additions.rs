@@ -31,6 +31,7 @@ const NAME_HELP: &str = "Name that the driver must have.";
 const ALIAS: Origin = Origin::Alias("driver-name");
 const KLOG_GONE: Origin = Origin::NoEffect("everything is logged to stderr");
 const LEASES_ONLY: Origin = Origin::NoEffect("leases are the only type");
+const NO_LIMIT: Origin = Origin::NoEffect("the wait for the driver has no limit");
 const ONE_WAIT: Origin = Origin::NoEffect("the wait for the driver is 30s");
 
 static ADDITIONS: &[Row] = &[
@@ -66,7 +67,9 @@ static ADDITIONS: &[Row] = &[
     ("registration-path", Text, &[N], Origin::Ours, "Full path of the registration socket."),
     ("node-id", Text, &[N], Origin::NoEffect("kubelet asks the driver for the node id"), "No effect."),
     ("kubeconfig", Text, &[N], Origin::NoEffect("the Kubernetes API is not used"), "No effect."),
-    ("connection-timeout", Duration, &[P, A, S, L], ONE_WAIT, "No effect."),
+    ("connection-timeout", Duration, &[P, A, S], ONE_WAIT, "No effect."),
+    ("connection-timeout", Duration, &[L], NO_LIMIT, "No effect."),
+    ("version", Bool, &[L], Origin::Ours, "Print the version and exit."),
     (
         "enable-leader-election",
         Bool,

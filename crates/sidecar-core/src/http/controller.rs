@@ -61,7 +61,10 @@ async fn listen(parsed: &Parsed, context: &Context, address: &str) -> Result<End
     Ok(endpoint)
 }
 
-fn serve_metrics(endpoint: &Endpoint, parsed: &Parsed, context: &Context) -> Result<(), Exit> {
+/// Serves on `endpoint` the metrics of the process, with the facts about it that upstream's binary exposes.
+///
+/// A path that Go's HTTP server would panic about ends the process with its code.
+pub fn serve_metrics(endpoint: &Endpoint, parsed: &Parsed, context: &Context) -> Result<(), Exit> {
     if let Some(series) = ProcessSeries::of(parsed.binary) {
         context.metrics.add_process(series);
     }
