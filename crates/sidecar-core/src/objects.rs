@@ -33,7 +33,7 @@ pub use meta::{Finalizers, Meta, ObjectKey, Uid};
 pub use node::{CsiNode, CsiNodeDriver, Node};
 pub use pod::{Pod, PodIndex};
 pub use volume::{
-    ClaimRef, InTreeSource, SecretRef, SelectorOperator, SelectorRequirement, Volume, VolumeIndex,
-    VolumePhase, VolumeSource,
+    ClaimRef, InTreeSource, InlineVolume, SecretRef, SelectorOperator, SelectorRequirement, Volume,
+    VolumeIndex, VolumePhase, VolumeSource,
 };
 pub use wire::{Items, Pairs, Text};

@@ -4,8 +4,9 @@ use serde::Deserialize;
 
 use super::claim::some;
 use super::meta::{WireMeta, annotation};
-use super::wire::{Pairs, Present, Text};
-use super::{Interest, Interned, Kind, Meta, Projected, Resource, Sections};
+use super::volume::WireSpec as WireVolumeSpec;
+use super::wire::{Pairs, Text};
+use super::{InlineVolume, Interest, Interned, Kind, Meta, Projected, Resource, Sections};
 
 /// An attachment of a volume to a node. The provisioner reads only which volume is meant; the rest is the attacher's.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -23,10 +24,10 @@ pub struct Attachment {
 }
 
 /// What only the attacher reads.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct AttachmentStatus {
-    /// Whether `spec.source.inlineVolumeSpec` is set.
-    pub inline: bool,
+    /// `spec.source.inlineVolumeSpec`.
+    pub inline: Option<Box<InlineVolume>>,
     /// `status.attached`.
     pub attached: bool,
     /// The annotation with the node id of the last attempt; an empty text is kept.
@@ -119,7 +120,8 @@ struct WireSpec<'a> {
 struct WireSource<'a> {
     #[serde(borrow)]
     persistent_volume_name: Text<'a>,
-    inline_volume_spec: Present,
+    #[serde(borrow)]
+    inline_volume_spec: Option<Box<WireVolumeSpec<'a>>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -158,10 +160,11 @@ impl WireAttachment<'_> {
 
     fn keep_status(&self) -> AttachmentStatus {
         let status = &self.status;
+        let inline = self.spec.source.inline_volume_spec.as_deref();
         let pairs = status.attachment_metadata.0.iter();
         let node_id = self.metadata.annotations().get(annotation::NODE_ID);
         AttachmentStatus {
-            inline: self.spec.source.inline_volume_spec.0,
+            inline: inline.map(|spec| Box::new(spec.keep_inline())),
             attached: status.attached,
             node_id: node_id.map(|value| value.as_str().into()),
             metadata: pairs.map(|(k, v)| (Interned::new(k.as_str()), v.as_str().into())).collect(),

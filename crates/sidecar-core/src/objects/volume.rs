@@ -109,6 +109,17 @@ pub struct VolumeSource {
     pub pre_resize_capacity: Option<Interned>,
 }
 
+/// A volume that has no object of its own: its spec stands in the attachment that needs it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct InlineVolume {
+    /// `csi.driver`; `None` without a CSI source.
+    pub driver: Option<Interned>,
+    /// `csi.volumeHandle`.
+    pub handle: Box<str>,
+    /// Everything else that CSI calls need.
+    pub source: VolumeSource,
+}
+
 /// One requirement of a node selector term.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SelectorRequirement {
@@ -264,9 +275,10 @@ struct WirePhase<'a> {
     phase: Text<'a>,
 }
 
+/// `spec` of a volume, also where an attachment contains it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct WireSpec<'a> {
+pub(super) struct WireSpec<'a> {
     #[serde(borrow)]
     storage_class_name: Text<'a>,
     #[serde(borrow)]
@@ -389,16 +401,28 @@ impl WireVolume<'_> {
             deletion_secret_namespace: meta.annotation(annotation::DELETION_SECRET_NAMESPACE),
             attributes_class: some(&spec.volume_attributes_class_name),
             capacity: some(&spec.capacity.storage),
-            source: sections.has(Sections::VOLUME_SOURCE).then(|| Box::new(self.keep_source())),
+            source: sections.has(Sections::VOLUME_SOURCE).then(|| Box::new(spec.keep_source(Some(meta)))),
             affinity: affinity.map(|affinity| Box::new(affinity.keep())),
             reclaim: ReclaimPolicy::read(spec.persistent_volume_reclaim_policy.as_str()),
             phase: VolumePhase::read(self.status.phase.as_str()),
         }
     }
+}
 
-    fn keep_source(&self) -> VolumeSource {
-        let (meta, spec) = (&self.metadata, &self.spec);
-        let csi = spec.csi.as_ref();
+impl WireSpec<'_> {
+    /// The volume that an attachment contains.
+    pub(super) fn keep_inline(&self) -> InlineVolume {
+        InlineVolume {
+            driver: self.csi.as_ref().map(|csi| Interned::new(csi.driver.as_str())),
+            handle: self.csi.as_ref().map(|csi| csi.volume_handle.as_str().into()).unwrap_or_default(),
+            source: self.keep_source(None),
+        }
+    }
+
+    /// Without metadata in an attachment, which cannot carry the volume's annotations.
+    fn keep_source(&self, meta: Option<&WireMeta<'_>>) -> VolumeSource {
+        let read = |key: &str| meta.and_then(|meta| meta.annotation(key));
+        let csi = self.csi.as_ref();
         let attributes = csi.map(|csi| &csi.volume_attributes.0).into_iter().flatten();
         VolumeSource {
             fs_type: csi.map(|csi| Interned::new(csi.fs_type.as_str())).unwrap_or_default(),
@@ -413,19 +437,17 @@ impl WireVolume<'_> {
                 .map(WireSecretRef::keep),
             has_node_expand_secret: csi.is_some_and(|csi| csi.node_expand_secret_ref.0),
             modify_secret: (
-                meta.annotation(annotation::MODIFY_SECRET_NAME),
-                meta.annotation(annotation::MODIFY_SECRET_NAMESPACE),
+                read(annotation::MODIFY_SECRET_NAME),
+                read(annotation::MODIFY_SECRET_NAMESPACE),
             ),
-            mount_options: spec.mount_options.0.iter().map(|option| Interned::new(option.as_str())).collect(),
-            access_modes: AccessModes::new(spec.access_modes.0.iter().map(Text::as_str)),
-            volume_mode: VolumeMode::read(spec.volume_mode.as_str()),
+            mount_options: self.mount_options.0.iter().map(|option| Interned::new(option.as_str())).collect(),
+            access_modes: AccessModes::new(self.access_modes.0.iter().map(Text::as_str)),
+            volume_mode: VolumeMode::read(self.volume_mode.as_str()),
             read_only: csi.and_then(|csi| csi.read_only).unwrap_or_default(),
-            pre_resize_capacity: meta.annotation(annotation::PRE_RESIZE_CAPACITY),
+            pre_resize_capacity: read(annotation::PRE_RESIZE_CAPACITY),
         }
     }
-}
 
-impl WireSpec<'_> {
     fn in_tree(&self) -> Option<(&'static str, &Value)> {
         let sources = [
             &self.aws_elastic_block_store,

@@ -140,10 +140,25 @@ fn an_attachment_shrinks_to_its_volume_unless_an_attacher_asks() {
     assert_eq!((small.volume.as_deref(), small.status), (Some("pv-1"), None));
     let whole: Attachment = own(&object, &Interest::everything());
     let status = whole.status.unwrap();
-    assert_eq!((status.node_id.as_deref(), status.attached, status.inline), (Some(""), true, false));
+    assert_eq!((status.node_id.as_deref(), status.attached, status.inline), (Some(""), true, None));
     assert_eq!(status.detach_error.unwrap().code, Some(9));
     let foreign = Interest::of_drivers(["other"]).with(Sections::ATTACHMENT_STATUS);
     assert!(own::<Attachment>(&object, &foreign).status.is_none());
+}
+
+#[test]
+fn an_attachment_keeps_the_volume_that_it_contains() {
+    let spec = json!({"csi": {"driver": "inner", "volumeHandle": "h", "fsType": "xfs",
+        "controllerPublishSecretRef": {"namespace": "n", "name": "s"}}, "accessModes": ["ReadWriteOnce"]});
+    let source = json!({"inlineVolumeSpec": spec});
+    let object = json!({
+        "metadata": {"name": "csi-2"},
+        "spec": {"attacher": DRIVER, "nodeName": "n", "source": source},
+    });
+    let inline = own::<Attachment>(&object, &Interest::everything()).status.unwrap().inline.unwrap();
+    assert_eq!((inline.driver.as_deref(), &*inline.handle), (Some("inner"), "h"));
+    assert_eq!((&*inline.source.fs_type, inline.source.access_modes.is_empty()), ("xfs", false));
+    assert_eq!(&*inline.source.publish_secret.unwrap().name, "s");
 }
 
 #[test]
