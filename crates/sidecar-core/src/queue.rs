@@ -4,6 +4,8 @@
 //! * An item added while it is being processed is processed once more afterwards.
 //! * Delayed additions keep the earliest time; they fire even if the item has been processed meanwhile.
 //! * [`Queue::add_rate_limited`] delays by `start * 2^failures`, capped, per item, until [`Queue::forget`].
+//! * An item may be given a lane ([`Queue::with_lanes`]): lanes have workers of their own, so that one kind of work never
+//!   waits behind another, while all else stays one queue: an item is processed once at a time whatever its lane.
 //! * After [`Queue::shutdown`] nothing is accepted, delayed items are dropped, and what was queued is still handed out.
 //!
 //! Time is tokio's, nothing is random and nothing depends on the order of a hash map, so the queue behaves the same in
@@ -23,7 +25,7 @@ use tokio::time::Instant;
 use crate::metrics::QueueMetrics;
 
 pub use backoff::Backoff;
-use state::State;
+use state::{Route, State};
 
 /// What can be queued: a small key, never an object.
 pub trait Key: Clone + Ord + Hash + fmt::Debug + Send + Sync + 'static {}
@@ -43,8 +45,8 @@ impl<K> Clone for Queue<K> {
 
 struct Shared<K> {
     state: Mutex<State<K>>,
-    /// Wakes those who wait in [`Queue::get`].
-    changed: Notify,
+    /// Wakes those who wait in [`Queue::get_from`], one bell per lane.
+    changed: Vec<Notify>,
     metrics: Option<QueueMetrics>,
 }
 
@@ -56,16 +58,29 @@ impl<K: Key> Queue<K> {
 
     /// An empty queue with another rate limit.
     pub fn with_backoff(backoff: Backoff) -> Self {
-        Self::build(backoff, None)
+        Self::build(backoff, None, 1, Box::new(|_| 0))
     }
 
     /// An empty queue that reports to the series of its name.
     pub fn with_metrics(backoff: Backoff, metrics: QueueMetrics) -> Self {
-        Self::build(backoff, Some(metrics))
+        Self::build(backoff, Some(metrics), 1, Box::new(|_| 0))
     }
 
-    fn build(backoff: Backoff, metrics: Option<QueueMetrics>) -> Self {
-        let shared = Shared { state: Mutex::new(State::new(backoff)), changed: Notify::new(), metrics };
+    /// [`Queue::with_metrics`] with `lanes` lanes. `route` is asked whenever an item is added or becomes due; an addition can so
+    /// move an item that waits already. It must not touch the queue.
+    pub fn with_lanes(
+        backoff: Backoff,
+        metrics: QueueMetrics,
+        lanes: usize,
+        route: impl Fn(&K) -> usize + Send + Sync + 'static,
+    ) -> Self {
+        Self::build(backoff, Some(metrics), lanes, Box::new(route))
+    }
+
+    fn build(backoff: Backoff, metrics: Option<QueueMetrics>, lanes: usize, route: Route<K>) -> Self {
+        let lanes = lanes.max(1);
+        let changed = (0..lanes).map(|_| Notify::new()).collect();
+        let shared = Shared { state: Mutex::new(State::new(backoff, lanes, route)), changed, metrics };
         Self { shared: Arc::new(shared) }
     }
 
@@ -103,10 +118,16 @@ impl<K: Key> Queue<K> {
     /// The next item, when there is one; `None` after a shutdown when the queue is empty. Each item must be returned
     /// with [`Queue::done`].
     pub async fn get(&self) -> Option<K> {
+        self.get_from(0).await
+    }
+
+    /// [`Queue::get`] for the workers of a lane. `None` also for a lane that the queue does not have.
+    pub async fn get_from(&self, lane: usize) -> Option<K> {
+        let bell = self.shared.changed.get(lane)?;
         loop {
             // Registered before looking, so that an addition in between is not missed.
-            let changed = self.shared.changed.notified();
-            let next_due = match self.take_next() {
+            let changed = bell.notified();
+            let next_due = match self.take_next(lane) {
                 Taken::Item(key) => return Some(key),
                 Taken::Closed => return None,
                 Taken::Empty { next_due } => next_due,
@@ -131,14 +152,14 @@ impl<K: Key> Queue<K> {
         self.report_depth();
         self.report_unfinished();
         if again {
-            self.shared.changed.notify_one();
+            self.wake();
         }
     }
 
     /// Accepts nothing any more; items already queued are still handed out.
     pub fn shutdown(&self) {
         self.with(|state, _| state.shutdown());
-        self.shared.changed.notify_waiters();
+        self.shared.changed.iter().for_each(Notify::notify_waiters);
     }
 
     /// Whether the queue has been shut down.
@@ -149,6 +170,11 @@ impl<K: Key> Queue<K> {
     /// How many items wait to be processed now; delayed ones are not counted.
     pub fn len(&self) -> usize {
         self.with(|state, _| state.len())
+    }
+
+    /// How many of them wait in this lane.
+    pub fn len_of(&self, lane: usize) -> usize {
+        self.with(|state, _| state.len_of(lane))
     }
 
     /// Whether no item waits to be processed now.
@@ -169,18 +195,19 @@ impl<K: Key> Queue<K> {
         self.shared.metrics.is_some()
     }
 
-    fn take_next(&self) -> Taken<K> {
+    fn take_next(&self, lane: usize) -> Taken<K> {
         let (taken, waited, more) = self.with(|state, now| {
-            let (taken, waited) = state.take(now);
-            (taken, waited, !state.is_empty())
+            let (taken, waited) = state.take(lane, now);
+            (taken, waited, state.len() > 0)
         });
         if let (Some(metrics), Some(waited)) = (&self.shared.metrics, waited) {
             metrics.queued.observe(waited.as_secs_f64());
         }
         self.report_depth();
-        // One permit wakes one waiter; whoever takes an item passes the word on.
-        if more {
-            self.shared.changed.notify_one();
+        // One permit wakes one waiter; whoever takes an item passes the word on. An empty-handed one does not: those who wait
+        // in other lanes were told when their items came.
+        if more && matches!(taken, Taken::Item(_)) {
+            self.wake();
         }
         taken
     }
@@ -193,7 +220,12 @@ impl<K: Key> Queue<K> {
             metrics.adds.inc();
         }
         self.report_depth();
-        self.shared.changed.notify_one();
+        self.wake();
+    }
+
+    /// Wakes one waiter of each lane.
+    fn wake(&self) {
+        self.shared.changed.iter().for_each(Notify::notify_one);
     }
 
     fn report_depth(&self) {
@@ -229,6 +261,8 @@ enum Taken<K> {
 enum Added {
     /// The item waits for a worker (or for the worker that has it).
     Queued,
+    /// The item waits in another lane now.
+    Moved,
     /// The item waits for its time.
     Delayed,
     /// It was there already, or the queue is shut down.

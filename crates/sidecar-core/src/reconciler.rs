@@ -45,6 +45,21 @@ pub async fn run<K, F, R>(
     F: Fn(K) -> R,
     R: Future<Output = Outcome> + Send + 'static,
 {
+    run_lane(queue, 0, workers, reconcile, report).await;
+}
+
+/// [`run`] for the items of one lane. Each lane of a queue needs workers.
+pub async fn run_lane<K, F, R>(
+    queue: Queue<K>,
+    lane: usize,
+    workers: usize,
+    reconcile: F,
+    report: impl Fn(&K, &str) + Send + Sync,
+) where
+    K: Key,
+    F: Fn(K) -> R,
+    R: Future<Output = Outcome> + Send + 'static,
+{
     let workers = workers.max(1);
     let mut running: JoinSet<(K, Outcome)> = JoinSet::new();
     let mut open = true;
@@ -53,7 +68,7 @@ pub async fn run<K, F, R>(
         tokio::select! {
             biased;
             Some(finished) = running.join_next(), if !running.is_empty() => finish(&queue, finished, &report),
-            next = queue.get(), if open && running.len() < workers => match next {
+            next = queue.get_from(lane), if open && running.len() < workers => match next {
                 Some(key) => start(&mut running, key, &reconcile),
                 None => open = false,
             },

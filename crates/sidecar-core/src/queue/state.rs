@@ -8,14 +8,17 @@ use tokio::time::Instant;
 use super::backoff::{Backoff, Failures};
 use super::{Added, Key, Taken};
 
+/// Says in which lane an item waits.
+pub(super) type Route<K> = Box<dyn Fn(&K) -> usize + Send + Sync>;
+
 /// A moment and a serial number, so that equal moments keep the order in which they were asked for.
 type Due = (Instant, u64);
 
 pub(super) struct State<K> {
-    /// Waiting for a worker, in order, with the time of their addition.
-    fifo: VecDeque<(K, Instant)>,
-    /// Items that need processing: those in `fifo`, and those in `processing` that were added meanwhile.
-    dirty: BTreeMap<K, Instant>,
+    lanes: Vec<Lane<K>>,
+    route: Route<K>,
+    /// Items that need processing: those that wait in a lane, and those in `processing` that were added meanwhile.
+    dirty: BTreeMap<K, Place>,
     /// Items that a worker has, with the time it got them.
     processing: BTreeMap<K, Instant>,
     /// Delayed items by time, and the time of each item.
@@ -27,10 +30,28 @@ pub(super) struct State<K> {
     closed: bool,
 }
 
+/// Items that wait for the same workers.
+struct Lane<K> {
+    /// In order, with the time of their addition. An item that has moved to another lane leaves its entry behind.
+    fifo: VecDeque<(K, Instant)>,
+    /// How many of the entries count.
+    waiting: usize,
+}
+
+/// Where and since when an item waits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Place {
+    lane: usize,
+    since: Instant,
+}
+
 impl<K: Key> State<K> {
-    pub(super) fn new(backoff: Backoff) -> Self {
+    /// `lanes` must be at least one; an item that `route` sends elsewhere waits in the first.
+    pub(super) fn new(backoff: Backoff, lanes: usize, route: Route<K>) -> Self {
+        let lane = || Lane { fifo: VecDeque::new(), waiting: 0 };
         Self {
-            fifo: VecDeque::new(),
+            lanes: (0..lanes.max(1)).map(|_| lane()).collect(),
+            route,
             dirty: BTreeMap::new(),
             processing: BTreeMap::new(),
             delayed: BTreeSet::new(),
@@ -67,18 +88,22 @@ impl<K: Key> State<K> {
         Added::Delayed
     }
 
-    /// The next waiting item and how long it has waited.
-    pub(super) fn take(&mut self, now: Instant) -> (Taken<K>, Option<Duration>) {
+    /// The next item that waits in `lane` and how long it has waited.
+    pub(super) fn take(&mut self, lane: usize, now: Instant) -> (Taken<K>, Option<Duration>) {
         self.promote(now);
-        match self.fifo.pop_front() {
-            Some((key, since)) => {
-                self.dirty.remove(&key);
-                self.processing.insert(key.clone(), now);
-                (Taken::Item(key), Some(now - since))
+        while let Some((key, since)) = self.lanes.get_mut(lane).and_then(|lane| lane.fifo.pop_front()) {
+            if self.dirty.get(&key) != Some(&Place { lane, since }) || self.processing.contains_key(&key) {
+                continue;
             }
-            None if self.closed => (Taken::Closed, None),
-            None => (Taken::Empty { next_due: self.delayed.first().map(|((due, _), _)| *due) }, None),
+            self.dirty.remove(&key);
+            self.leave(lane);
+            self.processing.insert(key.clone(), now);
+            return (Taken::Item(key), Some(now - since));
         }
+        if self.closed {
+            return (Taken::Closed, None);
+        }
+        (Taken::Empty { next_due: self.delayed.first().map(|((due, _), _)| *due) }, None)
     }
 
     /// How long the processing took, and whether the item has to be processed again.
@@ -86,8 +111,8 @@ impl<K: Key> State<K> {
         self.promote(now);
         let worked = self.processing.remove(key).map(|since| now - since);
         let again = self.dirty.get(key).copied().filter(|_| worked.is_some());
-        if let Some(since) = again {
-            self.fifo.push_back((key.clone(), since));
+        if let Some(place) = again {
+            self.wait(key.clone(), place.since);
         }
         (worked, again.is_some())
     }
@@ -116,11 +141,11 @@ impl<K: Key> State<K> {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.fifo.len()
+        self.lanes.iter().map(|lane| lane.waiting).sum()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.fifo.is_empty()
+    pub(super) fn len_of(&self, lane: usize) -> usize {
+        self.lanes.get(lane).map_or(0, |lane| lane.waiting)
     }
 
     pub(super) fn unfinished(&self, now: Instant) -> (Duration, Duration) {
@@ -129,14 +154,47 @@ impl<K: Key> State<K> {
     }
 
     fn enqueue(&mut self, key: K, now: Instant) -> Added {
-        if self.closed || self.dirty.contains_key(&key) {
+        if self.closed {
             return Added::Nothing;
         }
-        self.dirty.insert(key.clone(), now);
-        if !self.processing.contains_key(&key) {
-            self.fifo.push_back((key, now));
+        let processing = self.processing.contains_key(&key);
+        match self.dirty.get(&key).copied() {
+            Some(_) if processing => Added::Nothing,
+            Some(place) if place.lane == self.lane_of(&key) => Added::Nothing,
+            Some(place) => {
+                self.leave(place.lane);
+                self.wait(key, place.since);
+                Added::Moved
+            }
+            None if processing => {
+                self.dirty.insert(key, Place { lane: 0, since: now });
+                Added::Queued
+            }
+            None => {
+                self.wait(key, now);
+                Added::Queued
+            }
         }
-        Added::Queued
+    }
+
+    fn lane_of(&self, key: &K) -> usize {
+        let lane = (self.route)(key);
+        if lane < self.lanes.len() { lane } else { 0 }
+    }
+
+    fn wait(&mut self, key: K, since: Instant) {
+        let place = Place { lane: self.lane_of(&key), since };
+        if let Some(lane) = self.lanes.get_mut(place.lane) {
+            lane.fifo.push_back((key.clone(), since));
+            lane.waiting += 1;
+        }
+        self.dirty.insert(key, place);
+    }
+
+    fn leave(&mut self, lane: usize) {
+        if let Some(lane) = self.lanes.get_mut(lane) {
+            lane.waiting -= 1;
+        }
     }
 
     /// Queues what has become due, at the time it became due, so that items added later stand behind it.

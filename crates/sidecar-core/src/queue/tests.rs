@@ -219,3 +219,66 @@ async fn metrics_follow_the_queue() {
     assert_eq!((series.retries.get(), series.worked.get_sample_count()), (1, 1));
     assert!(series.unfinished.get().abs() < 1e-9);
 }
+
+/// Even numbers wait in lane 0, odd ones in lane 1, unless `turned`.
+fn laned(turned: &Arc<AtomicUsize>) -> Queue<usize> {
+    let series = crate::metrics::Metrics::new().workqueues().queue("laned");
+    let turned = turned.clone();
+    Queue::with_lanes(Backoff::exponential(SECOND, SECOND * 300), series, 2, move |key| {
+        (key + turned.load(Ordering::SeqCst)) % 2
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn lanes_do_not_wait_for_each_other() {
+    let queue = laned(&Arc::default());
+    for key in [0, 2, 4, 1] {
+        queue.add(key);
+    }
+    assert_eq!((queue.len(), queue.len_of(0), queue.len_of(1)), (4, 3, 1));
+    assert_eq!(queue.get_from(1).await, Some(1));
+    queue.add(1);
+    assert_eq!(queue.len(), 3, "an item in progress does not wait");
+    queue.done(&1);
+    assert_eq!((queue.get_from(0).await, queue.get_from(1).await), (Some(0), Some(1)));
+    queue.shutdown();
+    assert_eq!((queue.get_from(0).await, queue.get_from(0).await), (Some(2), Some(4)));
+    assert_eq!((queue.get_from(0).await, queue.get_from(1).await, queue.get_from(7).await), (None, None, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_item_that_waits_moves_with_its_next_addition() {
+    let turned = Arc::default();
+    let queue = laned(&turned);
+    queue.add(0);
+    turned.store(1, Ordering::SeqCst);
+    queue.add(0);
+    assert_eq!((queue.len_of(0), queue.len_of(1)), (0, 1));
+    turned.store(0, Ordering::SeqCst);
+    queue.add(0);
+    assert_eq!((queue.len_of(0), queue.len_of(1)), (1, 0));
+    assert_eq!(queue.get_from(0).await, Some(0));
+    queue.done(&0);
+    queue.shutdown();
+    assert_eq!((queue.get_from(0).await, queue.get_from(1).await), (None, None), "it was there once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delayed_item_wakes_the_lane_that_it_belongs_to_when_it_is_due() {
+    let turned = Arc::default();
+    let queue = laned(&turned);
+    queue.add_rate_limited(0);
+    let waiter = tokio::spawn({
+        let queue = queue.clone();
+        async move { queue.get_from(1).await }
+    });
+    let other = tokio::spawn({
+        let queue = queue.clone();
+        async move { queue.get_from(0).await }
+    });
+    tokio::task::yield_now().await;
+    turned.store(1, Ordering::SeqCst);
+    assert_eq!(waiter.await.unwrap(), Some(0));
+    queue.shutdown();
+    assert_eq!(other.await.unwrap(), None);
+}
