@@ -4,6 +4,7 @@ mod strategic;
 
 use std::sync::Arc;
 
+use json_patch::PatchOperation;
 use serde_json::Value;
 
 use super::doc;
@@ -71,9 +72,45 @@ fn apply(old: &Value, kind: PatchType, patch: &Value) -> Result<Value, Failure> 
         PatchType::Json => {
             let operations: json_patch::Patch = serde_json::from_value(patch.clone())
                 .map_err(|error| Failure::bad_request(format!("error decoding patch: {error}")))?;
-            json_patch::patch(&mut new, &operations).map_err(|_| Failure::patch_does_not_apply())?;
+            apply_operations(&mut new, &operations.0)?;
         }
         PatchType::Strategic => strategic::merge(&mut new, patch)?,
     }
     Ok(new)
+}
+
+/// RFC 6902, with the one liberty of the real server's library: a member that is absent passes a `test` for null.
+fn apply_operations(document: &mut Value, operations: &[PatchOperation]) -> Result<(), Failure> {
+    for operation in operations {
+        if let PatchOperation::Test(test) = operation
+            && test.value.is_null()
+            && document.pointer(test.path.as_str()).is_none()
+            && parent(document, test.path.as_str()).is_some_and(Value::is_object)
+        {
+            continue;
+        }
+        json_patch::patch(document, std::slice::from_ref(operation))
+            .map_err(|_| Failure::patch_does_not_apply())?;
+    }
+    Ok(())
+}
+
+fn parent<'a>(document: &'a Value, path: &str) -> Option<&'a Value> {
+    document.pointer(path.rsplit_once('/')?.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_absent_member_passes_a_test_for_null() {
+        let object = json!({"metadata": {"name": "a", "finalizers": ["f"]}});
+        let test = |path: &str| apply(&object, PatchType::Json, &json!([{"op": "test", "path": path, "value": null}]));
+        assert!(test("/metadata/absent").is_ok());
+        assert!(test("/metadata/name").is_err() && test("/absent/absent").is_err());
+        assert!(test("/metadata/finalizers/1").is_err(), "an index is not a member");
+    }
 }
