@@ -1,5 +1,8 @@
 //! Behaviours of client-go's work queue.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
