@@ -253,6 +253,29 @@ impl ScriptedDriver {
         self.lock().backend.volumes.values().cloned().collect()
     }
 
+    /// Puts a volume of this id and name into the backend, as if it had always been there.
+    pub fn add_volume(&self, id: &str) {
+        let volume = Volume {
+            id: id.to_owned(),
+            name: id.to_owned(),
+            capacity: self.lock().config.default_size,
+            request: csi_client::csi::CreateVolumeRequest::default(),
+            published: BTreeMap::new(),
+        };
+        self.lock().backend.volumes.insert(id.to_owned(), Arc::new(volume));
+    }
+
+    /// Takes a volume off a node behind everybody's back.
+    pub fn lose_attachment(&self, id: &str, node: &str) {
+        let mut inner = self.lock();
+        if let Some(volume) = inner.backend.volumes.get_mut(id).map(Arc::make_mut)
+            && volume.published.remove(node).is_some()
+        {
+            let (id, node) = (id.to_owned(), node.to_owned());
+            inner.backend.history.push(Fact::Unpublished { id, node });
+        }
+    }
+
     /// Everything that ever happened to the backend, oldest first.
     pub fn history(&self) -> Vec<Fact> {
         self.lock().backend.history.clone()

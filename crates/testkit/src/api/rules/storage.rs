@@ -30,6 +30,9 @@ pub(super) fn check_class_update(new: &Value, old: &Value, causes: &mut Vec<Caus
     }
 }
 
+/// Longest message of an attach or detach error, in bytes.
+const LONGEST_ERROR: usize = 1024;
+
 pub(super) fn check_attachment(attachment: &Value, causes: &mut Vec<Cause>) {
     require(attachment, "/spec/attacher", causes);
     require(attachment, "/spec/nodeName", causes);
@@ -38,6 +41,12 @@ pub(super) fn check_attachment(attachment: &Value, causes: &mut Vec<Cause>) {
     if !inline && !named {
         let hint = "must specify exactly one of inlineVolumeSpec and persistentVolumeName";
         causes.push(Cause::required("spec.source", hint));
+    }
+    for error in ["attachError", "detachError"] {
+        let message = doc::text(attachment, &format!("/status/{error}/message"));
+        if message.len() > LONGEST_ERROR {
+            causes.push(Cause::too_long(&format!("status.{error}.message"), LONGEST_ERROR));
+        }
     }
 }
 
