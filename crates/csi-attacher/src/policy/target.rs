@@ -65,8 +65,8 @@ pub fn check_attachable(volume: &Volume) -> Result<(), Failure> {
 
 /// The volume of an object.
 pub fn of_volume(volume: &Volume) -> Result<Target, Failure> {
-    if translation::is_migratable(volume) {
-        return translation::translate(volume);
+    if let Some(in_tree) = volume.in_tree.as_deref() {
+        return translation::translate(volume, in_tree);
     }
     match (&volume.driver, volume.source.as_deref()) {
         (Some(_), Some(source)) => Ok(Target::new(&volume.handle, source)),

@@ -1,0 +1,31 @@
+//! Whole sidecars against an API server and a driver in this process, on paused time. One module per table of the
+//! sheet's section 11, one test per row; `shared` also runs on a real control plane, from the lab.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::needless_pass_by_value,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "test code: a panic is a failed test, and json! makes values"
+)]
+// Shared with the lab, where its items are public.
+#![allow(unreachable_pub)]
+
+mod attach;
+mod better;
+mod budget;
+mod compare;
+mod detach;
+mod hot_loop;
+mod lanes;
+mod late;
+mod leadership;
+mod setup;
+#[path = "../shared/shared.rs"]
+mod shared;
+mod shared_lives;
+mod simulation;
+mod startup;
+mod trivial;
+mod volumes;
