@@ -32,6 +32,8 @@ impl Shared {
         let name = &attachment.meta.name;
         if !forced && attachment.status.as_ref().is_some_and(|status| status.attached) {
             info!(v = 4, VolumeAttachment = %name, "VolumeAttachment is already attached");
+            // Perhaps by a write of ours whose answer was lost.
+            self.succeed(attachment, Operation::Attach);
             return Outcome::Done;
         }
         info!(v = 2, VolumeAttachment = %name, "Attaching");
@@ -118,6 +120,7 @@ impl Shared {
         forced: bool,
     ) -> Outcome {
         let (name, uid) = (&attachment.meta.name, &attachment.meta.uid);
+        self.memory.finishing(name).await;
         // Deleted meanwhile: nobody waits for the answer, and it has been queued to be detached.
         let Some(latest) = self.same(attachment).filter(|latest| !latest.meta.deleting) else {
             return Outcome::Done;

@@ -22,6 +22,7 @@ impl Shared {
         let held = attachment.meta.finalizers.has(&self.driver.finalizer);
         if !held && !forced && !self.memory.is_detached(name, uid) {
             info!(v = 4, VolumeAttachment = %name, "VolumeAttachment is already detached");
+            self.succeed(attachment, Operation::Detach);
             return Outcome::Done;
         }
         self.first_try(attachment);
@@ -105,6 +106,7 @@ impl Shared {
     async fn mark_detached(&self, attachment: &Arc<Attachment>) -> Result<(), Failure> {
         let (name, uid) = (&attachment.meta.name, &attachment.meta.uid);
         let wrong = |error: &kube::Error| Failure::new(format!("could not mark as detached: {}", text(error)));
+        self.memory.finishing(name).await;
         let Some(mut latest) = self.same(attachment) else { return Ok(()) };
         if let Some(patch) = finalizer::remove(&latest.meta, &self.driver.finalizer) {
             match self.patch_attachment(&latest, PatchType::Json, &patch).await {

@@ -6,8 +6,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use sidecar_core::objects::{Interned, Meta, Uid, Volume};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::policy::Operation;
@@ -17,6 +19,8 @@ use crate::policy::failure::{Failure, WaitsFor};
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     known: Mutex<Known>,
+    /// Rings when a report is written.
+    reported: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -38,6 +42,10 @@ struct Entry {
     failure: Option<Failure>,
     /// It takes longer than `--volume-attachment-timeout`.
     late: bool,
+    /// Somebody writes that it is late.
+    reporting: bool,
+    /// Its outcome is about to be written, after which nobody may call it late.
+    finishing: bool,
     /// To be done again even if the status says that it is done.
     force: bool,
     /// A worker has it.
@@ -51,6 +59,17 @@ struct Entry {
     /// The secrets of the attachment, for the case that they are gone when it is detached.
     secrets: Option<Secrets>,
     mismatch: Mismatch,
+}
+
+/// How an operation stands in time.
+#[derive(Debug)]
+pub(super) enum Time {
+    /// It is finished, or known to be late.
+    Over,
+    /// It has this much left.
+    Left(Duration),
+    /// It is late as of now: which one it is, and why its last try failed. To be followed by [`Memory::reported`].
+    Up { uid: Uid, operation: Operation, failure: Option<Failure> },
 }
 
 /// Contradictions between status and driver that came again and again.
@@ -83,6 +102,8 @@ impl Entry {
             since: None,
             failure: None,
             late: false,
+            reporting: false,
+            finishing: false,
             force: false,
             active: false,
             writing: false,
@@ -94,7 +115,7 @@ impl Entry {
     }
 
     fn is_empty(&self) -> bool {
-        let quiet = !(self.active || self.writing || self.force || self.detached);
+        let quiet = !(self.active || self.writing || self.reporting || self.force || self.detached);
         quiet
             && self.since.is_none()
             && self.written.is_none()
@@ -138,7 +159,7 @@ impl Memory {
     pub(super) fn end(&self, name: &Interned) {
         let mut known = self.lock();
         if let Some(entry) = known.attachments.get_mut(name) {
-            entry.active = false;
+            (entry.active, entry.finishing) = (false, false);
         }
         known.clean(name);
     }
@@ -173,20 +194,45 @@ impl Memory {
         since
     }
 
-    /// The operation is still under way and from now on counts as late: what it is and why the last try failed. `None`
-    /// if it is not the one that was begun before `deadline`.
-    pub(super) fn becomes_late(
-        &self,
-        name: &Interned,
-        begun_before: Instant,
-    ) -> Option<(Uid, Operation, Option<Failure>)> {
+    /// Whether the operation under way has reached its time; from then on it counts as late.
+    pub(super) fn check_time(&self, name: &Interned, now: Instant, limit: Duration) -> Time {
         let mut known = self.lock();
-        let entry = known.attachments.get_mut(name)?;
-        if entry.late || entry.since.is_none_or(|since| since > begun_before) {
-            return None;
+        let open = |entry: &&mut Entry| !(entry.late || entry.finishing);
+        let Some(entry) = known.attachments.get_mut(name).filter(open) else {
+            return Time::Over;
+        };
+        let Some(since) = entry.since else { return Time::Over };
+        let left = limit.saturating_sub(now.saturating_duration_since(since));
+        if !left.is_zero() {
+            return Time::Left(left);
         }
-        entry.late = true;
-        Some((entry.uid.clone(), entry.operation, entry.failure.clone()))
+        (entry.late, entry.reporting) = (true, true);
+        Time::Up { uid: entry.uid.clone(), operation: entry.operation, failure: entry.failure.clone() }
+    }
+
+    /// What [`Time::Up`] is about has been written.
+    pub(super) fn reported(&self, name: &Interned) {
+        if let Some(entry) = self.lock().attachments.get_mut(name) {
+            entry.reporting = false;
+        }
+        self.reported.notify_waiters();
+    }
+
+    /// The outcome of the operation is about to be written: waits until nobody is writing that it is late, which must not
+    /// come after the outcome.
+    pub(super) async fn finishing(&self, name: &Interned) {
+        loop {
+            let reported = self.reported.notified();
+            match self.lock().attachments.get_mut(name) {
+                Some(entry) if entry.reporting => entry.finishing = true,
+                Some(entry) => {
+                    entry.finishing = true;
+                    return;
+                }
+                None => return,
+            }
+            reported.await;
+        }
     }
 
     /// Whether the last try failed for want of this.

@@ -416,7 +416,10 @@ pub(crate) fn gce(controller: &[ControllerCapability]) -> Setup {
         Setup::with(DriverConfig { name: GCE.into(), controller: controller.into(), ..DriverConfig::default() });
     let label = json!({"failure-domain.beta.kubernetes.io/zone": "testZone"});
     setup.volume(json!({
-        "metadata": {"labels": label, "finalizers": ["external-attacher/pd-csi-storage-gke-io"]},
+        "metadata": {
+            "labels": label, "finalizers": ["external-attacher/pd-csi-storage-gke-io"],
+            "annotations": {"pv.kubernetes.io/migrated-to": GCE},
+        },
         "spec": {"csi": null, "gcePersistentDisk": {"pdName": "testpd"}},
     }));
     setup

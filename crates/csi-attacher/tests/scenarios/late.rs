@@ -83,3 +83,34 @@ async fn zero_is_never() {
     pass(3600).await;
     assert_eq!(setup.attach_error(), "rpc error: code = Internal desc = no");
 }
+
+/// The time of the attachment, which was soon done, does not shorten that of the detachment.
+#[tokio::test(start_paused = true)]
+async fn each_operation_has_its_own_time() {
+    let setup = Setup::new();
+    setup.volume(json!({}));
+    setup.attachment(json!({}));
+    setup.driver.always::<ControllerUnpublishVolumeRequest>(Step::fail(Code::Internal, "no"));
+    let _sidecar = setup.start(&["--volume-attachment-timeout=2m"]);
+    setup.attached().await;
+    setup.delete("VolumeAttachment", VA);
+    pass(110).await;
+    assert_eq!(setup.detach_error(), "rpc error: code = Internal desc = no");
+    pass(30).await;
+    assert!(setup.detach_error().starts_with("detachment did not finish within 2m0s"));
+}
+
+/// The answer to the last write was lost, so that only the watch tells that it is done.
+#[tokio::test(start_paused = true)]
+async fn what_is_done_without_our_knowing_is_not_reported() {
+    let setup = Setup::new();
+    setup.volume(json!({}));
+    setup.attachment(json!({}));
+    setup.driver.script::<ControllerPublishVolumeRequest>([Step::late(std::time::Duration::from_secs(1))]);
+    setup.refuse("volumeattachments/status", 1);
+    let _sidecar = setup.start(&["--volume-attachment-timeout=1m", "--retry-interval-start=10s"]);
+    pass(5).await;
+    setup.server.patch_status("VolumeAttachment", "", VA, &json!({"status": {"attached": true}})).unwrap();
+    pass(300).await;
+    assert_eq!((setup.attach_error(), setup.published().len()), (String::new(), 1));
+}

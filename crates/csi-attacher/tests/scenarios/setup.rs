@@ -316,7 +316,7 @@ fn shorthand(body: &str) -> String {
         }
     }
     for error in ["attachError", "detachError"] {
-        if let Some(error) = body["status"].get_mut(error).and_then(Value::as_object_mut) {
+        if let Some(error) = body.pointer_mut(&format!("/status/{error}")).and_then(Value::as_object_mut) {
             assert!(error.remove("time").is_some(), "every error has its time");
         }
     }
@@ -412,10 +412,18 @@ pub(crate) fn merge(base: &mut Value, overlay: &Value) {
     }
 }
 
-/// Both, the second on top.
+/// Both, the second on top; its nulls are kept, for whoever merges the outcome.
 pub(crate) fn both(mut one: Value, other: Value) -> Value {
-    merge(&mut one, &other);
-    one
+    match (&mut one, other) {
+        (Value::Object(fields), Value::Object(changes)) => {
+            for (key, change) in changes {
+                let field = fields.remove(&key).unwrap_or_else(|| json!({}));
+                fields.insert(key, both(field, change));
+            }
+            one
+        }
+        (_, other) => other,
+    }
 }
 
 /// Lets everything that can happen now happen, and `seconds` of paused time pass.

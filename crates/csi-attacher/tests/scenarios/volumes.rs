@@ -161,8 +161,6 @@ async fn va_deleted_event_gce_pv_deleting_with_f() {
 #[tokio::test(start_paused = true)]
 async fn a_volume_whose_migration_was_rolled_back_loses_f() {
     let setup = gce(&ABLE);
-    let migrated = json!({"metadata": {"annotations": {"pv.kubernetes.io/migrated-to": GCE}}});
-    setup.server.patch("PersistentVolume", "", "pv1", &migrated).unwrap();
     let _sidecar = setup.start(&[]);
     settle().await;
     assert_eq!(setup.pv()["metadata"]["finalizers"], json!([GCE_F]));

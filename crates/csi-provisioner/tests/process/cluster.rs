@@ -19,6 +19,8 @@ use tokio::task::JoinSet;
 use crate::program::{Launch, eventually};
 
 pub(crate) const DRIVER: &str = "driver.example";
+/// Logged when the sidecar begins to work.
+pub(crate) const WORKS: &str = "Started provisioner controller";
 pub(crate) const CLASS: &str = "class";
 pub(crate) const USER: &str = "system:serviceaccount:default:csi-provisioner";
 const KEPT: &str = "kept";

@@ -1,4 +1,6 @@
 //! The binary as a process of its own, with a `/dev` of its own so that its termination log is not the machine's.
+//!
+//! Other sidecars' tests include this file and the table by their paths.
 
 use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader};
@@ -7,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::cluster::content;
+use crate::cluster::{WORKS, content};
 
 /// How long a condition may take before the test fails; the machine may be busy.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
@@ -111,9 +113,9 @@ impl Program {
         }
     }
 
-    /// Waits until it provisions.
+    /// Waits until it does its work.
     pub(crate) fn works(&self) {
-        self.wait_for("Started provisioner controller");
+        self.wait_for(WORKS);
     }
 
     pub(crate) fn signal(&self, name: &str) {

@@ -1,10 +1,11 @@
 //! The table of bad input: what is wrong, what the sidecar says about it, how it ends (sheet csi-provisioner, 2 and 3;
 //! `common-library`, 2.5 and 3.1), and that nothing is lost by it.
 //!
-//! The rows are in the modules by what they are about. Rows about the driver's own state (full disk, corrupted or foreign
-//! state file, a second process on one state directory, a live socket in the way, wrong flags of the driver) are tests of
-//! the hostpath driver: `crates/hostpath-driver/tests/scenarios`, `full_disk.rs`, `damage.rs` and `process.rs`. Clock jumps
-//! need a clock that jumps: `clock.rs` here, and `sidecar-core`'s tests of the elector.
+//! The rows are in the modules by what they are about; the tests of other sidecars include this file and have rows of their
+//! own. Rows about the driver's own state (full disk, corrupted or foreign state file, a second process on one state
+//! directory, a live socket in the way, wrong flags of the driver) are tests of the hostpath driver:
+//! `crates/hostpath-driver/tests/scenarios`, `full_disk.rs`, `damage.rs` and `process.rs`. Clock jumps need a clock that
+//! jumps: the provisioner's `clock.rs`, and `sidecar-core`'s tests of the elector.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
