@@ -38,7 +38,10 @@ impl Metrics {
                 &["operation", "grpc_status_code"],
             )?,
             late: IntCounterVec::new(
-                opts("volume_attachment_timeouts_total", "Operations that passed --volume-attachment-timeout."),
+                opts(
+                    "volume_attachment_timeouts_total",
+                    "Operations that passed --volume-attachment-timeout.",
+                ),
                 &by_operation,
             )?,
             backlog: IntGaugeVec::new(

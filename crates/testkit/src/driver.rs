@@ -253,18 +253,6 @@ impl ScriptedDriver {
         self.lock().backend.volumes.values().cloned().collect()
     }
 
-    /// Puts a volume of this id and name into the backend, as if it had always been there.
-    pub fn add_volume(&self, id: &str) {
-        let volume = Volume {
-            id: id.to_owned(),
-            name: id.to_owned(),
-            capacity: self.lock().config.default_size,
-            request: csi_client::csi::CreateVolumeRequest::default(),
-            published: BTreeMap::new(),
-        };
-        self.lock().backend.volumes.insert(id.to_owned(), Arc::new(volume));
-    }
-
     /// Takes a volume off a node behind everybody's back.
     pub fn lose_attachment(&self, id: &str, node: &str) {
         let mut inner = self.lock();

@@ -66,8 +66,7 @@ pub fn prepare_attachment(attachment: &Attachment, finalizer: &str, node_id: &st
 /// Whether a volume may lose our finalizer as soon as no attachment names it: it goes, or its migration to CSI was rolled
 /// back.
 pub fn is_removable(volume: &Volume, finalizer: &str, driver: &str) -> bool {
-    let rolled_back =
-        || translation::is_migratable(volume) && volume.migrated_to.as_deref() != Some(driver);
+    let rolled_back = || translation::is_migratable(volume) && volume.migrated_to.as_deref() != Some(driver);
     volume.meta.finalizers.has(finalizer) && (volume.meta.deleting || rolled_back())
 }
 
@@ -101,7 +100,8 @@ mod tests {
 
     #[test]
     fn json_patches_nil_empty_non_empty_add() {
-        let add = |finalizers: Value| add_to_volume(&volume(&json!({"metadata": {"finalizers": finalizers}})), F);
+        let add =
+            |finalizers: Value| add_to_volume(&volume(&json!({"metadata": {"finalizers": finalizers}})), F);
         let nil = json!([
             {"op": "test", "path": "/metadata/finalizers", "value": null},
             {"op": "add", "path": "/metadata/finalizers", "value": [F]},
@@ -138,7 +138,8 @@ mod tests {
             prepare_attachment(&bare, F, "id"),
             Some(json!({"metadata": {"uid": "va-uid", "annotations": {NODE_ID: "id"}, "finalizers": [F]}}))
         );
-        let ready = attachment(&json!({"metadata": {"finalizers": ["x", F], "annotations": {NODE_ID: "id"}}}));
+        let ready =
+            attachment(&json!({"metadata": {"finalizers": ["x", F], "annotations": {NODE_ID: "id"}}}));
         assert_eq!(prepare_attachment(&ready, F, "id"), None);
         assert_eq!(
             prepare_attachment(&ready, F, "id2"),

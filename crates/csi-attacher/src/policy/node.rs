@@ -42,12 +42,16 @@ mod tests {
 
     #[test]
     fn the_csinode_wins_over_the_annotation() {
-        let annotated = attachment(&json!({"metadata": {"annotations": {super::super::status::NODE_ID: "old"}}}));
+        let annotated =
+            attachment(&json!({"metadata": {"annotations": {super::super::status::NODE_ID: "old"}}}));
         let node = csi_node("csi/test", "new");
         assert_eq!(to_detach(&annotated, Some(&node), "csi/test").unwrap(), "new");
         assert_eq!(to_attach(&annotated, Some(&node), "csi/test").unwrap(), "new");
         assert_eq!(to_detach(&annotated, None, "csi/test").unwrap(), "old");
-        assert!(to_attach(&annotated, None, "csi/test").is_err(), "an attachment needs the node as it is now");
+        assert!(
+            to_attach(&annotated, None, "csi/test").is_err(),
+            "an attachment needs the node as it is now"
+        );
     }
 
     #[test]

@@ -28,8 +28,7 @@ pub fn attached(attachment: &Attachment, publish_context: &BTreeMap<String, Stri
     let nothing = AttachmentStatus::default();
     let status = attachment.status.as_deref().unwrap_or(&nothing);
     let known: BTreeMap<&str, &str> = status.metadata.iter().map(|(k, v)| (k.as_str(), &**v)).collect();
-    let told: BTreeMap<&str, &str> =
-        publish_context.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+    let told: BTreeMap<&str, &str> = publish_context.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
     if status.attached && known == told && status.attach_error.is_none() {
         return None;
     }
@@ -82,9 +81,7 @@ pub fn failed(
             let error = json!({"message": message, "time": time, "errorCode": code});
             body(attachment, json!({"attachError": error}))
         }
-        Operation::Detach => {
-            body(attachment, json!({"detachError": {"message": message, "time": time}}))
-        }
+        Operation::Detach => body(attachment, json!({"detachError": {"message": message, "time": time}})),
     }
 }
 
@@ -152,7 +149,10 @@ mod tests {
         let changed = attached(&there, &context(&[("c", "d")])).unwrap();
         assert_eq!(changed["status"]["attachmentMetadata"], json!({"a": null, "c": "d"}));
         let empty = attached(&there, &context(&[])).unwrap();
-        assert_eq!(empty["status"], json!({"attached": true, "attachError": null, "attachmentMetadata": null}));
+        assert_eq!(
+            empty["status"],
+            json!({"attached": true, "attachError": null, "attachmentMetadata": null})
+        );
         assert_eq!(detached(&attachment(&json!({"status": {"attached": false}}))), None);
         assert!(detached(&there).is_some());
     }
@@ -184,7 +184,10 @@ mod tests {
             }})
         );
         assert_eq!(error(Operation::Attach, &full, false)["attachError"]["errorCode"], Value::Null);
-        assert_eq!(error(Operation::Attach, &Failure::new("local"), true)["attachError"]["errorCode"], Value::Null);
+        assert_eq!(
+            error(Operation::Attach, &Failure::new("local"), true)["attachError"]["errorCode"],
+            Value::Null
+        );
         assert_eq!(error(Operation::Detach, &full, true)["detachError"].get("errorCode"), None);
     }
 }

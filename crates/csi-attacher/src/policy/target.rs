@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use sidecar_core::objects::{Attachment, InlineVolume, Interned, SecretRef, Volume, VolumeMode, VolumeSource};
+use sidecar_core::objects::{
+    Attachment, InlineVolume, Interned, SecretRef, Volume, VolumeMode, VolumeSource,
+};
 
 use super::failure::Failure;
 use super::translation;
@@ -43,12 +45,12 @@ pub struct Target {
 pub fn source(attachment: &Attachment) -> Result<Source<'_>, Failure> {
     let inline = attachment.status.as_ref().and_then(|status| status.inline.as_deref());
     match (&attachment.volume, inline) {
-        (Some(_), Some(_)) => Err(Failure::new(
-            "both InlineCSIVolumeSource and PersistentVolumeName specified in VA source",
-        )),
-        (None, None) => Err(Failure::new(
-            "neither InlineCSIVolumeSource nor PersistentVolumeName specified in VA source",
-        )),
+        (Some(_), Some(_)) => {
+            Err(Failure::new("both InlineCSIVolumeSource and PersistentVolumeName specified in VA source"))
+        }
+        (None, None) => {
+            Err(Failure::new("neither InlineCSIVolumeSource nor PersistentVolumeName specified in VA source"))
+        }
         (Some(name), None) => Ok(Source::Volume(name)),
         (None, Some(inline)) => Ok(Source::Inline(inline)),
     }

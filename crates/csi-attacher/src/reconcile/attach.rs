@@ -103,9 +103,7 @@ impl Shared {
         };
         match self.patch_attachment(&latest, PatchType::Strategic, &patch).await {
             Ok(written) => Ok(Some(written).filter(|written| !written.meta.deleting)),
-            Err(error) => {
-                Err(Failure::new(format!("could not save VolumeAttachment: {}", text(&error))))
-            }
+            Err(error) => Err(Failure::new(format!("could not save VolumeAttachment: {}", text(&error)))),
         }
     }
 

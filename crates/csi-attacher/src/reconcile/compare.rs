@@ -47,10 +47,8 @@ impl Shared {
         let mut published = Published::default();
         let mut token = String::new();
         loop {
-            let request = ListVolumesRequest {
-                max_entries: self.flags.max_entries,
-                starting_token: token.clone(),
-            };
+            let request =
+                ListVolumesRequest { max_entries: self.flags.max_entries, starting_token: token.clone() };
             let page = self
                 .connection
                 .list_volumes(request, CallOptions::timeout(self.flags.common.timeout))

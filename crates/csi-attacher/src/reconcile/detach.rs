@@ -105,7 +105,8 @@ impl Shared {
     /// there.
     async fn mark_detached(&self, attachment: &Arc<Attachment>) -> Result<(), Failure> {
         let (name, uid) = (&attachment.meta.name, &attachment.meta.uid);
-        let wrong = |error: &kube::Error| Failure::new(format!("could not mark as detached: {}", text(error)));
+        let wrong =
+            |error: &kube::Error| Failure::new(format!("could not mark as detached: {}", text(error)));
         self.memory.finishing(name).await;
         let Some(mut latest) = self.same(attachment) else { return Ok(()) };
         if let Some(patch) = finalizer::remove(&latest.meta, &self.driver.finalizer) {

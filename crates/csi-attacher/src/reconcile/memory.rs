@@ -149,7 +149,13 @@ impl Memory {
         let mut known = self.lock();
         let entry = known.entry(name, uid);
         if entry.operation != operation {
-            *entry = Entry { operation, since: None, failure: None, late: false, ..std::mem::replace(entry, Entry::new(uid)) };
+            *entry = Entry {
+                operation,
+                since: None,
+                failure: None,
+                late: false,
+                ..std::mem::replace(entry, Entry::new(uid))
+            };
         }
         entry.active = true;
         std::mem::take(&mut entry.force)

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use sidecar_core::cache::{Caches, Store};
-use sidecar_core::objects::{
-    Attachment, AttachmentIndex, CsiNode, Interest, Interned, Sections, Volume,
-};
+use sidecar_core::objects::{Attachment, AttachmentIndex, CsiNode, Interest, Interned, Sections, Volume};
 
 use super::Shared;
 use crate::driver::Driver;

@@ -26,6 +26,7 @@ const LEASE: &str = "external-attacher-leader-driver-example";
 const FINALIZER: &str = "external-attacher/driver-example";
 const KEPT: &str = "kept";
 const NODE_ID: &str = "id-node";
+const GIB: i64 = 1 << 30;
 
 pub(crate) struct Cluster {
     directory: tempfile::TempDir,
@@ -59,8 +60,17 @@ impl Cluster {
         server.add_token("first", USER);
         drop(in_runtime);
         let held = Mutex::default();
-        let mut cluster =
-            Self { directory, server, driver, served, front, front_address, kept: Value::Null, held, runtime };
+        let mut cluster = Self {
+            directory,
+            server,
+            driver,
+            served,
+            front,
+            front_address,
+            kept: Value::Null,
+            held,
+            runtime,
+        };
         cluster.write_token("first");
         std::fs::write(cluster.path("kubeconfig"), cluster.kubeconfig(&cluster.served)).unwrap();
         cluster.start_driver();
@@ -204,7 +214,7 @@ impl Cluster {
     }
 
     fn want(&self, name: &str, finalizers: Value) {
-        self.driver.add_volume(name);
+        self.driver.add_volume(name, GIB);
         let mut volume = manifests::volume(name, DRIVER, name, "");
         volume["metadata"]["finalizers"] = finalizers.clone();
         self.create(volume);
@@ -276,7 +286,8 @@ impl Cluster {
         eventually("driver and API have the same attachments", || {
             let attachments = self.server.list("VolumeAttachment");
             let all = attachments.iter().all(|attachment| attachment["status"]["attached"] == true);
-            let names = attachments.iter().map(|found| found["metadata"]["name"].as_str().unwrap().to_owned());
+            let names =
+                attachments.iter().map(|found| found["metadata"]["name"].as_str().unwrap().to_owned());
             all && names.collect::<BTreeSet<_>>() == self.published()
         });
         self.assert_kept();

@@ -21,12 +21,22 @@ const fn accepted(name: &'static str, flags: &'static [&'static str], says: &'st
 
 pub(crate) static ROWS: &[Row] = &[
     // Syntax: the reason and usage on stderr; code 2.
-    refused("unknown flag", &["--nonsense"], 2, &["flag provided but not defined: -nonsense", "-csi-address"]),
+    refused(
+        "unknown flag",
+        &["--nonsense"],
+        2,
+        &["flag provided but not defined: -nonsense", "-csi-address"],
+    ),
     refused("no value", &["--csi-address"], 2, &["flag needs an argument: -csi-address"]),
     refused("no such bool", &["--leader-election=maybe"], 2, &["invalid boolean value \"maybe\""]),
     refused("negative uint", &["--worker-threads=-1"], 2, &["invalid value \"-1\" for flag -worker-threads"]),
     refused("duration without unit", &["--timeout=10"], 2, &["invalid value \"10\" for flag -timeout"]),
-    refused("label without colon", &["--leader-election-labels=a"], 2, &["malformed item in list of labels: a"]),
+    refused(
+        "label without colon",
+        &["--leader-election-labels=a"],
+        2,
+        &["malformed item in list of labels: a"],
+    ),
     refused("strict mode", &["--upstream-flags-only", "--logtostderr"], 2, &["not defined: -logtostderr"]),
     // Values that make no sense.
     refused(
@@ -86,7 +96,11 @@ pub(crate) static ROWS: &[Row] = &[
         &["Failed to build a Kubernetes config", "stat /no/such: no such file or directory"],
     ),
     // Taken, with a word.
-    accepted("flag of old manifests", &["--logtostderr"], &["\"Option has no effect\" option=\"logtostderr\""]),
+    accepted(
+        "flag of old manifests",
+        &["--logtostderr"],
+        &["\"Option has no effect\" option=\"logtostderr\""],
+    ),
     accepted("an alias", &["--csi-driver=driver.example"], &["\"Option is an alias\" option=\"csi-driver\""]),
     accepted("no pause between comparisons", &["--reconcile-sync=0"], &["--reconcile-sync must be positive"]),
     accepted("a page of less than nothing", &["--max-entries=-1"], &["--max-entries must not be negative"]),

@@ -47,7 +47,10 @@ pub(crate) static ROWS: &[Row] = &[
             cluster.forbid("volumeattachments", "patch");
             cluster.attach("busy");
         },
-        says: &["could not save VolumeAttachment", "is not allowed to patch volumeattachments: add apiGroups"],
+        says: &[
+            "could not save VolumeAttachment",
+            "is not allowed to patch volumeattachments: add apiGroups",
+        ],
         heal: Cluster::allow_all,
         ..ROW
     },
@@ -58,7 +61,10 @@ pub(crate) static ROWS: &[Row] = &[
             cluster.forbid("volumeattachments/status", "patch");
             cluster.attach("busy");
         },
-        says: &["failed to mark as attached", "is not allowed to patch volumeattachments/status: add apiGroups"],
+        says: &[
+            "failed to mark as attached",
+            "is not allowed to patch volumeattachments/status: add apiGroups",
+        ],
         heal: Cluster::allow_all,
         ..ROW
     },

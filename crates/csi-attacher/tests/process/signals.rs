@@ -127,7 +127,10 @@ fn while_standing_by() {
 fn while_idle() {
     Phase { name: "idle", ..PHASE }.check_all();
     let kept = |cluster: &Cluster| {
-        assert!(!["".into(), Value::Null].contains(&cluster.holder()), "kept for the next process of this pod");
+        assert!(
+            !["".into(), Value::Null].contains(&cluster.holder()),
+            "kept for the next process of this pod"
+        );
     };
     Phase { name: "leading", flags: ELECTION, after: kept, ..PHASE }.check_all();
 }

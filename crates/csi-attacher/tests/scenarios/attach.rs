@@ -11,7 +11,8 @@ use testkit::driver::{ControllerCapability, DriverConfig, Step};
 use tonic::Code;
 
 use crate::setup::{
-    ABLE, DRIVER, F, NODE_ID, Setup, VA, attach_failed, attachment, both, inline, marked, pass, saved, settle,
+    ABLE, DRIVER, F, GIB, NODE_ID, Setup, VA, attach_failed, attachment, both, inline, marked, pass, saved,
+    settle,
 };
 
 /// Attaches with nothing but the two patches and one call, which is returned.
@@ -34,7 +35,10 @@ async fn va_added_pv_has_f() {
     setup.volume(json!({}));
     setup.attachment(json!({}));
     let call = attaches(&setup).await;
-    assert_eq!((call.volume_id.as_str(), call.node_id.as_str(), call.readonly), ("handle1", "nodeID1", false));
+    assert_eq!(
+        (call.volume_id.as_str(), call.node_id.as_str(), call.readonly),
+        ("handle1", "nodeID1", false)
+    );
     assert!(call.secrets.is_empty() && call.volume_context.is_empty());
     let capability = call.volume_capability.unwrap();
     let mount = MountVolume { fs_type: "ext4".into(), ..MountVolume::default() };
@@ -241,7 +245,10 @@ async fn publish_returns_metadata() {
     setup.volume(json!({}));
     setup.attachment(json!({}));
     attaches(&setup).await;
-    assert_eq!(setup.va()["status"], json!({"attached": true, "attachmentMetadata": {"device": "/dev/handle1"}}));
+    assert_eq!(
+        setup.va()["status"],
+        json!({"attached": true, "attachmentMetadata": {"device": "/dev/handle1"}})
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -283,7 +290,8 @@ async fn both_sources() {
 
 #[tokio::test(start_paused = true)]
 async fn no_csinode_even_if_annotation_is_on_the_va() {
-    let setup = Setup::bare(DriverConfig { name: DRIVER.into(), controller: ABLE.into(), ..DriverConfig::default() });
+    let setup =
+        Setup::bare(DriverConfig { name: DRIVER.into(), controller: ABLE.into(), ..DriverConfig::default() });
     setup.create(testkit::manifests::node("node1"));
     setup.volume(json!({}));
     setup.attachment(json!({"metadata": {"annotations": {NODE_ID: "nodeID1"}}}));
@@ -292,7 +300,8 @@ async fn no_csinode_even_if_annotation_is_on_the_va() {
 
 #[tokio::test(start_paused = true)]
 async fn csinode_without_driver() {
-    let setup = Setup::bare(DriverConfig { name: DRIVER.into(), controller: ABLE.into(), ..DriverConfig::default() });
+    let setup =
+        Setup::bare(DriverConfig { name: DRIVER.into(), controller: ABLE.into(), ..DriverConfig::default() });
     setup.create(json!({
         "apiVersion": "storage.k8s.io/v1", "kind": "CSINode", "metadata": {"name": "node1"},
         "spec": {"drivers": [{"name": "other", "nodeID": "x"}]},
@@ -360,7 +369,13 @@ async fn publish_fails_once() {
 #[tokio::test(start_paused = true)]
 async fn publish_exceeds_deadline_once() {
     let message = "rpc error: code = DeadlineExceeded desc = context deadline exceeded";
-    fails_once(Step::Late(Duration::from_millis(50), Box::new(Step::fail(Code::Internal, "late"))), &["--timeout=10ms"], message, Some(4)).await;
+    fails_once(
+        Step::Late(Duration::from_millis(50), Box::new(Step::fail(Code::Internal, "late"))),
+        &["--timeout=10ms"],
+        message,
+        Some(4),
+    )
+    .await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -412,8 +427,11 @@ pub(crate) const GCE: &str = "pd.csi.storage.gke.io";
 
 /// A cluster whose driver replaces the GCE plugin, and a volume of that plugin.
 pub(crate) fn gce(controller: &[ControllerCapability]) -> Setup {
-    let setup =
-        Setup::with(DriverConfig { name: GCE.into(), controller: controller.into(), ..DriverConfig::default() });
+    let setup = Setup::with(DriverConfig {
+        name: GCE.into(),
+        controller: controller.into(),
+        ..DriverConfig::default()
+    });
     let label = json!({"failure-domain.beta.kubernetes.io/zone": "testZone"});
     setup.volume(json!({
         "metadata": {
@@ -428,7 +446,7 @@ pub(crate) fn gce(controller: &[ControllerCapability]) -> Setup {
 #[tokio::test(start_paused = true)]
 async fn gce_in_tree_pv() {
     let setup = gce(&ABLE);
-    setup.driver.add_volume("projects/UNSPECIFIED/zones/testZone/disks/testpd");
+    setup.driver.add_volume("projects/UNSPECIFIED/zones/testZone/disks/testpd", GIB);
     setup.attachment(json!({"spec": {"attacher": GCE}}));
     let sidecar = setup.start(&[]);
     setup.attached().await;
@@ -447,7 +465,8 @@ async fn gce_in_tree_pv() {
 
 #[tokio::test(start_paused = true)]
 async fn a_volume_that_cannot_be_translated_is_told() {
-    let setup = Setup::with(DriverConfig { name: GCE.into(), controller: ABLE.into(), ..DriverConfig::default() });
+    let setup =
+        Setup::with(DriverConfig { name: GCE.into(), controller: ABLE.into(), ..DriverConfig::default() });
     let label = json!({"failure-domain.beta.kubernetes.io/zone": "a__b"});
     setup.volume(json!({
         "metadata": {"labels": label, "finalizers": ["external-attacher/pd-csi-storage-gke-io"]},

@@ -92,7 +92,9 @@ async fn long_messages() {
     setup.volume(json!({}));
     setup.attachment(json!({}));
     let message = format!("start {} end", "é".repeat(4000));
-    setup.driver.script::<ControllerPublishVolumeRequest>([Step::fail(Code::ResourceExhausted, message.clone())]);
+    setup
+        .driver
+        .script::<ControllerPublishVolumeRequest>([Step::fail(Code::ResourceExhausted, message.clone())]);
     setup.driver.script::<ControllerUnpublishVolumeRequest>([Step::fail(Code::Internal, message)]);
     let _sidecar = setup.start(&["--retry-interval-start=1m"]);
     setup.until("failed", || !setup.attach_error().is_empty()).await;

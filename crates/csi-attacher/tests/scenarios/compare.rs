@@ -8,7 +8,7 @@ use testkit::driver::{ControllerCapability, Step};
 use tonic::Code;
 
 use crate::attach::{GCE, gce};
-use crate::setup::{ABLE, F, NODE_ID, Setup, VA, both, detaching, pass, settle};
+use crate::setup::{ABLE, F, GIB, NODE_ID, Setup, VA, both, detaching, pass, settle};
 
 fn attached_fields() -> Value {
     json!({
@@ -104,8 +104,8 @@ async fn a_forced_attach_that_fails_is_tried_again() {
 #[tokio::test(start_paused = true)]
 async fn a_list_is_read_page_by_page() {
     let setup = Setup::listing();
-    setup.driver.add_volume("handle2");
-    setup.driver.add_volume("handle3");
+    setup.driver.add_volume("handle2", GIB);
+    setup.driver.add_volume("handle3", GIB);
     setup.volume(json!({}));
     setup.attachment(attached_fields());
     let _sidecar = setup.start(&["--max-entries=1"]);
@@ -121,7 +121,7 @@ async fn a_list_is_read_page_by_page() {
 async fn every_page_has_its_own_deadline() {
     let setup = Setup::listing();
     for number in 2..=4 {
-        setup.driver.add_volume(&format!("handle{number}"));
+        setup.driver.add_volume(&format!("handle{number}"), GIB);
     }
     setup.volume(json!({}));
     setup.attachment(attached_fields());
@@ -231,7 +231,7 @@ async fn migrated_reconcile() {
     let node_id = "projects/p/zones/testZone/instances/i";
     let entry = json!({"spec": {"drivers": [{"name": GCE, "nodeID": node_id}]}});
     setup.server.patch("CSINode", "", "node1", &entry).unwrap();
-    setup.driver.add_volume("projects/p/zones/testZone/disks/testpd");
+    setup.driver.add_volume("projects/p/zones/testZone/disks/testpd", GIB);
     let known = json!({
         "metadata": {
             "finalizers": ["external-attacher/pd-csi-storage-gke-io"],

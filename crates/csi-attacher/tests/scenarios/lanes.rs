@@ -58,9 +58,7 @@ async fn an_attachment_deleted_while_it_waits_is_never_attached() {
     setup.delete("VolumeAttachment", &names[19]);
     pass(1).await;
     assert!(setup.get_va(&names[19]).is_null(), "there was nothing to detach");
-    setup
-        .until("all attached", || names[..19].iter().all(|name| is_attached(&setup.get_va(name))))
-        .await;
+    setup.until("all attached", || names[..19].iter().all(|name| is_attached(&setup.get_va(name)))).await;
     assert_eq!(setup.published().len(), 19);
     assert!(setup.unpublished().is_empty());
 }

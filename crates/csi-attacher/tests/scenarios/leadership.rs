@@ -62,9 +62,7 @@ async fn finishes_what_is_in_flight(arguments: &[&str], code: Option<u8>, left: 
     setup.volume(json!({}));
     setup.attachment(detaching(json!({})));
     let wanted = setup.pair(1, "node1");
-    setup
-        .until("the driver is asked", || setup.published().len() + setup.unpublished().len() == 2)
-        .await;
+    setup.until("the driver is asked", || setup.published().len() + setup.unpublished().len() == 2).await;
     sidecar.terminate();
     // Work that comes after the signal is not begun.
     setup.pair(2, "node1");

@@ -25,6 +25,8 @@ pub(crate) const DRIVER: &str = "csi/test";
 pub(crate) const F: &str = "external-attacher/csi-test";
 pub(crate) const NODE_ID: &str = "csi.alpha.kubernetes.io/node-id";
 pub(crate) const VA: &str = "pv1-node1";
+/// Size of all volumes.
+pub(crate) const GIB: i64 = 1 << 30;
 const EPOCH: &str = "2026-11-21T05:00:00Z";
 
 /// What the fixture's driver can do.
@@ -43,7 +45,11 @@ impl Setup {
     }
 
     pub(crate) fn able(controller: &[ControllerCapability]) -> Self {
-        Self::with(DriverConfig { name: DRIVER.into(), controller: controller.into(), ..DriverConfig::default() })
+        Self::with(DriverConfig {
+            name: DRIVER.into(),
+            controller: controller.into(),
+            ..DriverConfig::default()
+        })
     }
 
     /// The driver can also list what is attached where.
@@ -79,7 +85,7 @@ impl Setup {
             ],
         );
         let driver = ScriptedDriver::new(config);
-        driver.add_volume("handle1");
+        driver.add_volume("handle1", GIB);
         Self { server, driver }
     }
 
@@ -129,8 +135,9 @@ impl Setup {
 
     /// A volume of its own for an attachment of its own, in API and backend.
     pub(crate) fn pair(&self, number: usize, node: &str) -> String {
-        let (volume, handle, name) = (format!("pv-{number}"), format!("handle-{number}"), format!("va-{number}"));
-        self.driver.add_volume(&handle);
+        let (volume, handle, name) =
+            (format!("pv-{number}"), format!("handle-{number}"), format!("va-{number}"));
+        self.driver.add_volume(&handle, GIB);
         let mut object = testkit::manifests::volume(&volume, DRIVER, &handle, "");
         object["metadata"]["finalizers"] = json!([F]);
         self.create(object);
@@ -331,7 +338,10 @@ pub(crate) fn marked() -> String {
 /// What the rows call S(attached); the scripted driver tells the device.
 pub(crate) fn saved(handle: &str) -> String {
     let metadata = json!({"device": format!("/dev/{handle}")});
-    format!("S {}", json!({"status": {"attached": true, "attachmentMetadata": metadata, "attachError": null}}))
+    format!(
+        "S {}",
+        json!({"status": {"attached": true, "attachmentMetadata": metadata, "attachError": null}})
+    )
 }
 
 /// What the rows call S(attachError).

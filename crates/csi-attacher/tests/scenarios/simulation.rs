@@ -17,7 +17,7 @@ use testkit::api::doc;
 use testkit::driver::{ControllerCapability, DriverConfig};
 use testkit::simulation::{Incarnation, Options, World, run, simulate};
 
-use crate::setup::{DRIVER, F, attachment, whole};
+use crate::setup::{DRIVER, F, GIB, attachment, whole};
 
 const VOLUMES: usize = 20;
 const NODES: usize = 3;
@@ -135,9 +135,8 @@ fn never_on_two_nodes(world: &World) -> Result<(), String> {
 
 fn never_detached_while_wanted(world: &World) -> Result<(), String> {
     let there = published(world);
-    let attached = pairs(world, |attachment| {
-        attachment["status"]["attached"] == true && !is_going(attachment)
-    });
+    let attached =
+        pairs(world, |attachment| attachment["status"]["attached"] == true && !is_going(attachment));
     match attached.difference(&there).next() {
         Some(pair) => Err(format!("{pair:?} is called attached and is not")),
         None => Ok(()),
@@ -215,7 +214,7 @@ async fn node(world: World, number: usize) {
 /// A volume is wanted here and there, and in the end maybe nowhere.
 async fn volume(world: World, number: usize) -> Result<(), String> {
     let shared = is_shared(&handle(number));
-    world.driver().add_volume(&handle(number));
+    world.driver().add_volume(&handle(number), GIB);
     let mut object = testkit::manifests::volume(&volume_name(number), DRIVER, &handle(number), "");
     if shared {
         object["spec"]["accessModes"] = json!(["ReadWriteMany"]);

@@ -1,8 +1,8 @@
 //! Start-up: what ends the process, with which code and words, and what is there while it waits (sheet 2, 3, 9).
 
 use csi_client::csi::{
-    ControllerGetCapabilitiesRequest, GetPluginCapabilitiesRequest, GetPluginInfoRequest, GetPluginInfoResponse,
-    ProbeRequest, ProbeResponse,
+    ControllerGetCapabilitiesRequest, GetPluginCapabilitiesRequest, GetPluginInfoRequest,
+    GetPluginInfoResponse, ProbeRequest, ProbeResponse,
 };
 use serde_json::json;
 use sidecar_core::exit::Exit;
@@ -32,7 +32,11 @@ async fn bad_flags_end_with_a_clear_text() {
         ),
         (&["--no-such-flag"], 2, "flag provided but not defined: -no-such-flag"),
         (&["--csi-driver=another"], 1, "not the expected one"),
-        (&["--upstream-flags-only", "--csi-driver=csi/test"], 2, "flag provided but not defined: -csi-driver"),
+        (
+            &["--upstream-flags-only", "--csi-driver=csi/test"],
+            2,
+            "flag provided but not defined: -csi-driver",
+        ),
         (&["--leader-election-labels=a"], 2, "malformed item in list of labels: a"),
         (
             &["--leader-election", "--leader-election-lease-duration=5s"],
@@ -104,7 +108,8 @@ async fn calls_are_counted_under_the_drivers_name() {
 #[tokio::test(start_paused = true)]
 async fn calls_of_a_migration_driver_have_the_label_migrated() {
     let name = "ebs.csi.aws.com";
-    let setup = Setup::with(DriverConfig { name: name.into(), controller: ABLE.into(), ..DriverConfig::default() });
+    let setup =
+        Setup::with(DriverConfig { name: name.into(), controller: ABLE.into(), ..DriverConfig::default() });
     let sidecar = setup.start(&[]);
     setup.attachment(both(inline(json!({})), json!({"spec": {"attacher": name}})));
     setup.attached().await;
@@ -171,7 +176,10 @@ async fn a_probe_that_fails_ends_with_1() {
     setup.driver.always::<ProbeRequest>(Step::fail(Code::Internal, "broken"));
     let exit = ends(&setup, &[]).await;
     assert_eq!(exit.code, 1);
-    assert!(exit.to_string().contains("CSI driver probe failed: rpc error: code = Internal desc = broken"), "{exit}");
+    assert!(
+        exit.to_string().contains("CSI driver probe failed: rpc error: code = Internal desc = broken"),
+        "{exit}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -436,10 +436,7 @@ impl WireSpec<'_> {
                 .and_then(|csi| csi.controller_expand_secret_ref.as_ref())
                 .map(WireSecretRef::keep),
             has_node_expand_secret: csi.is_some_and(|csi| csi.node_expand_secret_ref.0),
-            modify_secret: (
-                read(annotation::MODIFY_SECRET_NAME),
-                read(annotation::MODIFY_SECRET_NAMESPACE),
-            ),
+            modify_secret: (read(annotation::MODIFY_SECRET_NAME), read(annotation::MODIFY_SECRET_NAMESPACE)),
             mount_options: self.mount_options.0.iter().map(|option| Interned::new(option.as_str())).collect(),
             access_modes: AccessModes::new(self.access_modes.0.iter().map(Text::as_str)),
             volume_mode: VolumeMode::read(self.volume_mode.as_str()),

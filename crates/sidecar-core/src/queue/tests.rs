@@ -246,7 +246,10 @@ async fn lanes_do_not_wait_for_each_other() {
     assert_eq!((queue.get_from(0).await, queue.get_from(1).await), (Some(0), Some(1)));
     queue.shutdown();
     assert_eq!((queue.get_from(0).await, queue.get_from(0).await), (Some(2), Some(4)));
-    assert_eq!((queue.get_from(0).await, queue.get_from(1).await, queue.get_from(7).await), (None, None, None));
+    assert_eq!(
+        (queue.get_from(0).await, queue.get_from(1).await, queue.get_from(7).await),
+        (None, None, None)
+    );
 }
 
 #[tokio::test(start_paused = true)]

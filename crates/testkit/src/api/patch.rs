@@ -108,7 +108,9 @@ mod tests {
     #[test]
     fn an_absent_member_passes_a_test_for_null() {
         let object = json!({"metadata": {"name": "a", "finalizers": ["f"]}});
-        let test = |path: &str| apply(&object, PatchType::Json, &json!([{"op": "test", "path": path, "value": null}]));
+        let test = |path: &str| {
+            apply(&object, PatchType::Json, &json!([{"op": "test", "path": path, "value": null}]))
+        };
         assert!(test("/metadata/absent").is_ok());
         assert!(test("/metadata/name").is_err() && test("/absent/absent").is_err());
         assert!(test("/metadata/finalizers/1").is_err(), "an index is not a member");
