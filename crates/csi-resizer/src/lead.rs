@@ -29,7 +29,8 @@ impl Resizing {
     pub(crate) async fn run(self) -> Result<(), Exit> {
         let sink = self.controller.start_events()?;
         let parts = self.parts(&sink)?;
-        self.controller.run(&sink, |stop| resize(parts, stop)).await
+        // On the heap: its state is large.
+        Box::pin(self.controller.run(&sink, |stop| resize(parts, stop))).await
     }
 
     fn parts(&self, sink: &EventSink) -> Result<Parts, Exit> {

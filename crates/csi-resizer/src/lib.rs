@@ -50,6 +50,5 @@ pub async fn run(flags: Flags, context: Context) -> Result<(), Exit> {
     let lock_name = names::resizer(&driver.name);
     let common = flags.common.clone();
     let controller = Controller { profile, flags: common, context, connector, connection, lock_name };
-    // On the heap: most of a process's life is in there, and its state is large.
-    Box::pin(lead::Resizing { flags, controller, client, driver, attributes_classes }.run()).await
+    lead::Resizing { flags, controller, client, driver, attributes_classes }.run().await
 }

@@ -38,24 +38,22 @@ pub fn decide(sizes: &Sizes, final_error: bool, by_controller: bool) -> Decision
                 }
                 target
             }
-            Progress::NodeInfeasible => allocated(),
             Progress::ControllerInProgress if final_error => wanted(),
-            // Uncertain: what was asked for comes first.
-            Progress::ControllerInProgress => allocated(),
+            // The driver may still be at it, or has been through with it: what was asked for comes first.
+            Progress::ControllerInProgress | Progress::NodeInfeasible => allocated(),
             Progress::ControllerInfeasible | Progress::None | Progress::Unknown => wanted(),
         }
     } else {
         match sizes.progress {
             Progress::NodePending | Progress::NodeInProgress => return Decision::NodesTurn,
-            Progress::NodeInfeasible if by_controller => allocated(),
-            // The volume object may shrink: nothing has grown yet.
-            Progress::NodeInfeasible => wanted(),
             Progress::ControllerInProgress | Progress::ControllerInfeasible => allocated(),
+            Progress::NodeInfeasible if by_controller => allocated(),
             Progress::None if sizes.allocated.is_some() => allocated(),
             Progress::None | Progress::Unknown if sizes.file_system_pending => {
                 return Decision::LegacyNodesTurn;
             }
-            Progress::None | Progress::Unknown => wanted(),
+            // After a refusal of the node alone the volume object may shrink: nothing has grown yet.
+            Progress::NodeInfeasible | Progress::None | Progress::Unknown => wanted(),
         }
     };
     Decision::Expand(target)

@@ -9,14 +9,12 @@ use sidecar_core::objects::{Claim, Volume};
 /// that replaces such a plugin (`migrated`) once kube-controller-manager has named that driver on the claim. Upstream
 /// does not look at the volume in the second case, and so would send it another driver's volume.
 pub fn expands(name: &str, migrated: bool, claim: &Claim, volume: &Volume) -> bool {
-    match &volume.driver {
-        Some(driver) => **driver == *name,
-        None => {
-            let resizer = claim.resize.as_deref().and_then(|resize| resize.resizer.as_deref());
-            let plugin = volume.in_tree.as_deref().and_then(|source| driver_of_source(source.kind));
-            migrated && resizer == Some(name) && plugin.is_none_or(|driver| driver == name)
-        }
+    if let Some(driver) = &volume.driver {
+        return **driver == *name;
     }
+    let resizer = claim.resize.as_deref().and_then(|resize| resize.resizer.as_deref());
+    let plugin = volume.in_tree.as_deref().and_then(|source| driver_of_source(source.kind));
+    migrated && resizer == Some(name) && plugin.is_none_or(|driver| driver == name)
 }
 
 /// Whether the driver `name` is to modify the volume. Volumes of in-tree plugins are never modified.

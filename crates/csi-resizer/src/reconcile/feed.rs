@@ -125,26 +125,40 @@ impl Shared {
     }
 
     fn offer_expansion(&self, claim: &Claim) {
-        let volume = self.own_volume(claim);
-        let noted = || match &volume {
-            Some(Some(volume)) => self.settings.annotate && volume_patch::caught_up(volume).is_some(),
-            _ => false,
+        let noted = |volume: &Volume| self.settings.annotate && volume_patch::caught_up(volume).is_some();
+        let wanted = match self.volume_behind(claim) {
+            Behind::Nothing => false,
+            Behind::Unknown => expand::is_needed(claim),
+            Behind::Volume(volume) => expand::is_needed(claim) || noted(&volume),
         };
-        if self.driver.expansion.is_some() && volume.is_some() && (expand::is_needed(claim) || noted()) {
+        if wanted && self.driver.expansion.is_some() {
             self.expansions.add(claim.meta.key());
         }
     }
 
     fn offer_modification(&self, claim: &Claim) {
-        if self.settings.modify && modify::is_needed(claim) && self.own_volume(claim).is_some() {
+        let wanted = self.settings.modify && modify::is_needed(claim);
+        if wanted && !matches!(self.volume_behind(claim), Behind::Nothing) {
             self.modifications.add(claim.meta.key());
         }
     }
 
-    /// The claim's volume, or `Some(None)` as long as nobody knows it; `None` if there is none or it is another driver's.
-    fn own_volume(&self, claim: &Claim) -> Option<Option<Arc<Volume>>> {
-        let name = claim.volume_name.as_ref()?;
-        let volume = self.stores.volumes.get("", name);
-        (volume.is_some() || !self.stores.volumes.exists("", name)).then_some(volume)
+    fn volume_behind(&self, claim: &Claim) -> Behind {
+        let Some(name) = &claim.volume_name else { return Behind::Nothing };
+        match self.stores.volumes.get("", name) {
+            Some(volume) => Behind::Volume(volume),
+            None if self.stores.volumes.exists("", name) => Behind::Nothing,
+            None => Behind::Unknown,
+        }
     }
+}
+
+/// What is known of a claim's volume.
+enum Behind {
+    /// It may be ours.
+    Volume(Arc<Volume>),
+    /// Nobody has seen it yet.
+    Unknown,
+    /// There is none, or it is another driver's.
+    Nothing,
 }

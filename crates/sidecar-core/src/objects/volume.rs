@@ -456,7 +456,7 @@ impl WireSpec<'_> {
             &self.vsphere_volume,
         ];
         let named = IN_TREE.iter().map(|(kind, _)| *kind).zip(sources);
-        named.filter_map(|(kind, source)| Some((kind, source.as_deref()?))).next()
+        named.into_iter().find_map(|(kind, source)| Some((kind, source.as_deref()?)))
     }
 }
 

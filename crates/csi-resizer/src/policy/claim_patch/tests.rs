@@ -11,7 +11,7 @@ fn size(text: &str) -> Size {
 }
 
 /// A claim in this state, with these conditions.
-fn with(progress: Value, conditions: &[&str]) -> Claim {
+fn with(progress: &Value, conditions: &[&str]) -> Claim {
     let conditions: Vec<_> = conditions
         .iter()
         .map(|kind| json!({"type": kind, "status": "True", "lastTransitionTime": THEN}))
@@ -53,7 +53,7 @@ fn no_r_mark_in_progress() {
 #[test]
 fn a_new_target_drops_what_was_said_about_the_old_one() {
     let pending = ["FileSystemResizePending", "ControllerResizeError", "NodeResizeError", "ModifyingVolume"];
-    let claim = with(json!({"storage": "NodeResizeInfeasible"}), &pending);
+    let claim = with(&json!({"storage": "NodeResizeInfeasible"}), &pending);
     let patch = resize_started(&claim, &size("3Gi"), false, NOW).unwrap();
     let delete = |kind: &str| json!({"$patch": "delete", "type": kind});
     assert_eq!(
@@ -66,9 +66,9 @@ fn a_new_target_drops_what_was_said_about_the_old_one() {
 #[test]
 fn a_repeated_start_writes_nothing() {
     let claim =
-        with(json!({"storage": "ControllerResizeInfeasible"}), &["Resizing", "ControllerResizeError"]);
+        with(&json!({"storage": "ControllerResizeInfeasible"}), &["Resizing", "ControllerResizeError"]);
     assert_eq!(resize_started(&claim, &size("2048Mi"), true, NOW), None, "same amount, same state");
-    let fresh = with(json!({"storage": "NodeResizeInfeasible"}), &["NodeResizeError"]);
+    let fresh = with(&json!({"storage": "NodeResizeInfeasible"}), &["NodeResizeError"]);
     let patch = resize_started(&fresh, &size("2Gi"), true, NOW).unwrap();
     assert_eq!(patch["status"], json!({"conditions": [resizing()]}), "state and other conditions stay");
 }
@@ -84,7 +84,7 @@ fn node_expansion_not_required_is_removed_on_the_next_expand() {
 
 #[test]
 fn no_r_mark_infeasible() {
-    let patch = resize_failed(&with(json!({}), &["Resizing"]), "rpc error: x", true, NOW).unwrap();
+    let patch = resize_failed(&with(&json!({}), &["Resizing"]), "rpc error: x", true, NOW).unwrap();
     assert_eq!(
         patch["status"],
         json!({
@@ -99,7 +99,7 @@ fn no_r_mark_infeasible() {
 
 #[test]
 fn no_r_mark_node_pending() {
-    let patch = node_pending(&with(json!({}), &["Resizing"]), NOW).unwrap();
+    let patch = node_pending(&with(&json!({}), &["Resizing"]), NOW).unwrap();
     assert_eq!(patch["status"]["allocatedResourceStatuses"], json!({"storage": "NodeResizePending"}));
     assert_eq!(patch["status"]["conditions"][0]["type"], "FileSystemResizePending");
     assert_eq!(patch["status"]["conditions"].as_array().unwrap().len(), 1, "Resizing stays for kubelet");
@@ -108,9 +108,9 @@ fn no_r_mark_node_pending() {
 #[test]
 fn other_resources_are_not_named() {
     let mixed = || json!({"cpu": "ControllerResizeInfeasible", "storage": "NodeResizePending"});
-    let patch = resize_finished(&with(mixed(), &[]), "2Gi", NOW).unwrap();
+    let patch = resize_finished(&with(&mixed(), &[]), "2Gi", NOW).unwrap();
     assert_eq!(patch["status"]["allocatedResourceStatuses"], json!({"storage": null}));
-    let patch = resize_started(&with(mixed(), &[]), &size("3Gi"), false, NOW).unwrap();
+    let patch = resize_started(&with(&mixed(), &[]), &size("3Gi"), false, NOW).unwrap();
     assert_eq!(
         patch["status"]["allocatedResourceStatuses"],
         json!({"storage": "ControllerResizeInProgress"})
@@ -119,7 +119,7 @@ fn other_resources_are_not_named() {
 
 #[test]
 fn finished_drops_all_about_the_expansion() {
-    let claim = with(json!({"storage": "ControllerResizeInProgress"}), &["Resizing", "ModifyingVolume"]);
+    let claim = with(&json!({"storage": "ControllerResizeInProgress"}), &["Resizing", "ModifyingVolume"]);
     assert_eq!(
         resize_finished(&claim, "2Gi", NOW).unwrap(),
         json!({
@@ -135,7 +135,7 @@ fn finished_drops_all_about_the_expansion() {
 
 #[test]
 fn without_recovery_only_conditions_and_capacity_are_written() {
-    let claim = with(json!({"storage": "NodeResizeInfeasible"}), &["FileSystemResizePending"]);
+    let claim = with(&json!({"storage": "NodeResizeInfeasible"}), &["FileSystemResizePending"]);
     let delete = |kind: &str| json!({"$patch": "delete", "type": kind});
     let started = legacy_started(&claim, NOW).unwrap();
     assert_eq!(started["status"], json!({"conditions": [resizing(), delete("FileSystemResizePending")]}));
@@ -144,12 +144,12 @@ fn without_recovery_only_conditions_and_capacity_are_written() {
         finished["status"],
         json!({"capacity": {"storage": "2Gi"}, "conditions": [delete("FileSystemResizePending")]})
     );
-    let pending = legacy_node_pending(&with(json!({}), &["Resizing"]), NOW).unwrap();
+    let pending = legacy_node_pending(&with(&json!({}), &["Resizing"]), NOW).unwrap();
     assert_eq!(pending["status"]["conditions"][1], delete("Resizing"));
     assert_eq!(pending["metadata"], json!({"resourceVersion": "7"}));
 }
 
-fn modifying(status: Value, conditions: Value) -> Claim {
+fn modifying(status: &Value, conditions: &Value) -> Claim {
     claim(&json!({
         "spec": {"volumeAttributesClassName": "gold"},
         "status": {"modifyVolumeStatus": status, "conditions": conditions},
@@ -168,7 +168,7 @@ fn modify_condition(kind: &str, reason: &str, message: &str) -> Value {
 
 #[test]
 fn mark_in_progress() {
-    let patch = modify_started(&modifying(Value::Null, json!([])), "gold", NOW).unwrap();
+    let patch = modify_started(&modifying(&Value::Null, &json!([])), "gold", NOW).unwrap();
     assert_eq!(
         patch,
         json!({
@@ -186,18 +186,20 @@ fn mark_in_progress() {
 #[test]
 fn mark_pending_leaves_conditions_and_target_untouched() {
     let conditions = json!([{"type": "ModifyVolumeError", "status": "True"}]);
-    let old =
-        modifying(json!({"status": "Infeasible", "targetVolumeAttributesClassName": "whatever"}), conditions);
+    let old = modifying(
+        &json!({"status": "Infeasible", "targetVolumeAttributesClassName": "whatever"}),
+        &conditions,
+    );
     let patch = modify_pending(&old).unwrap();
     assert_eq!(patch["status"], json!({"modifyVolumeStatus": {"status": "Pending"}}));
-    let waiting = modifying(json!({"status": "Pending"}), json!([]));
+    let waiting = modifying(&json!({"status": "Pending"}), &json!([]));
     assert_eq!(modify_pending(&waiting), None);
 }
 
 #[test]
 fn mark_final_non_final_and_infeasible() {
     let begun = json!({"status": "InProgress", "targetVolumeAttributesClassName": "gold"});
-    let claim = modifying(begun, json!([]));
+    let claim = modifying(&begun, &json!([]));
     let error = ModifyError { uncertain: false, infeasible: false, code: "Internal", message: "no" };
     let failed = |error| modify_failed(&claim, "gold", error, NOW).unwrap()["status"].clone();
     let failure = "Modifying volume to \"gold\" failed. Waiting for retry.";
@@ -227,7 +229,7 @@ fn mark_completed() {
         {"type": "ModifyVolumeError", "status": "True"},
     ]);
     assert_eq!(
-        modify_finished(&modifying(begun(), conditions), "gold").unwrap(),
+        modify_finished(&modifying(&begun(), &conditions), "gold").unwrap(),
         json!({
             "metadata": {"uid": "claim-uid"},
             "status": {
@@ -237,13 +239,13 @@ fn mark_completed() {
             },
         })
     );
-    let plain = modify_finished(&modifying(begun(), json!([])), "gold").unwrap();
+    let plain = modify_finished(&modifying(&begun(), &json!([])), "gold").unwrap();
     assert_eq!(plain["status"].get("conditions"), None);
 }
 
 #[test]
 fn canceled_drops_one_condition() {
     let conditions = json!([{"type": "ModifyingVolume", "status": "True"}, {"type": "ModifyVolumeError", "status": "True"}]);
-    let patch = modify_canceled(&modifying(json!({"status": "Infeasible"}), conditions)).unwrap();
+    let patch = modify_canceled(&modifying(&json!({"status": "Infeasible"}), &conditions)).unwrap();
     assert_eq!(patch["status"], json!({"conditions": [{"$patch": "delete", "type": "ModifyingVolume"}]}));
 }

@@ -52,11 +52,11 @@ pub(super) fn volume(world: &World, claim: &str) -> Value {
 impl Plan {
     pub(super) fn new(world: &World) -> Self {
         let bits = world.seed();
-        Self { nodes: bits & 1 == 0, early: bits & 6 == 0, offline: bits & 24 == 0 }
+        Self { nodes: bits & 0b1 == 0, early: bits & 0b110 == 0, offline: bits & 0b1_1000 == 0 }
     }
 
     /// Claims that are bound and content, and classes.
-    pub(super) fn prepare(&self, world: &World) -> anyhow::Result<()> {
+    pub(super) fn prepare(self, world: &World) -> anyhow::Result<()> {
         if self.nodes {
             world.driver().configure(|config| config.node.push(NodeCapability::ExpandVolume));
         }
@@ -96,7 +96,7 @@ impl Plan {
             if self.nodes {
                 tokio::spawn(kubelet(world.clone(), name.clone(), self.early));
             }
-            if self.offline && number % 2 == 0 {
+            if self.offline && number.is_multiple_of(2) {
                 tokio::spawn(pods(world.clone(), name));
             }
         }
@@ -121,7 +121,7 @@ async fn user(world: World, number: usize, wishes: Wishes) {
         let mut wishes = wishes.lock().unwrap();
         let wish = &mut wishes[number];
         wish.size = size;
-        if number % 3 != 0 {
+        if !number.is_multiple_of(3) {
             let class = CLASSES.get(usize::try_from(world.seed() % 5).unwrap()).copied().unwrap_or_default();
             class.clone_into(&mut wish.class);
             spec["volumeAttributesClassName"] = if class.is_empty() { Value::Null } else { json!(class) };
