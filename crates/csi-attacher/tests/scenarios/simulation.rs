@@ -88,34 +88,38 @@ fn node_name(number: usize) -> String {
 }
 
 /// Every fifth volume may be on several nodes.
-fn is_shared(handle: &str) -> bool {
-    handle.trim_start_matches("handle-").parse().is_ok_and(|number: usize| number % 5 == 0)
+fn is_shared(number: usize) -> bool {
+    number.is_multiple_of(5)
 }
 
-/// Volume handle and node id of every attachment that `keep` keeps.
-fn pairs(world: &World, keep: impl Fn(&Value) -> bool) -> BTreeSet<(String, String)> {
-    let attachments = world.api().list("VolumeAttachment");
-    let kept = attachments.iter().filter(|attachment| keep(attachment));
-    kept.map(|attachment| {
-        let volume = doc::text(attachment, "/spec/source/persistentVolumeName");
-        let node = doc::text(attachment, "/spec/nodeName");
-        (volume.replace("pv-", "handle-"), format!("id-{node}"))
-    })
-    .collect()
+/// Number of a volume and number of a node.
+type Pair = (usize, usize);
+
+fn number(name: &str) -> usize {
+    name.rsplit('-').next().and_then(|digits| digits.parse().ok()).expect("all names end in numbers")
+}
+
+fn pair(attachment: &Value) -> Pair {
+    let volume = doc::text(attachment, "/spec/source/persistentVolumeName");
+    (number(volume), number(doc::text(attachment, "/spec/nodeName")))
 }
 
 /// What is attached where, in the driver.
-fn published(world: &World) -> BTreeSet<(String, String)> {
+fn published(world: &World) -> BTreeSet<Pair> {
     let volumes = world.driver().volumes();
-    let nodes = |volume: &testkit::driver::Volume| volume.published.keys().cloned().collect::<Vec<_>>();
-    volumes
-        .iter()
-        .flat_map(|volume| nodes(volume).into_iter().map(|node| (volume.id.clone(), node)))
-        .collect()
+    let pairs = |volume: &testkit::driver::Volume| {
+        let handle = number(&volume.id);
+        volume.published.keys().map(|node| (handle, number(node))).collect::<Vec<_>>()
+    };
+    volumes.iter().flat_map(|volume| pairs(volume)).collect()
 }
 
-fn is_going(attachment: &Value) -> bool {
-    doc::present(attachment, "/metadata/deletionTimestamp")
+fn is_going(object: &Value) -> bool {
+    doc::present(object, "/metadata/deletionTimestamp")
+}
+
+fn is_attached(attachment: &Value) -> bool {
+    attachment["status"]["attached"] == true
 }
 
 fn has_finalizer(object: &Value) -> bool {
@@ -124,61 +128,50 @@ fn has_finalizer(object: &Value) -> bool {
 
 // ---- what must hold ----
 
-fn never_on_two_nodes(world: &World) -> Result<(), String> {
-    for volume in world.driver().volumes() {
-        if volume.published.len() > 1 && !is_shared(&volume.id) {
-            return Err(format!("{} is attached to {:?}", volume.id, volume.published.keys()));
+/// At every moment: no volume is on two nodes unless it may be, nothing that is called attached and is wanted is not
+/// attached, and what is attached is guarded by a finalizer.
+fn holds(world: &World) -> Result<(), String> {
+    let there = published(world);
+    let mut nodes = there.iter().zip(there.iter().skip(1));
+    if let Some((one, two)) = nodes.find(|(one, two)| one.0 == two.0 && !is_shared(one.0)) {
+        return Err(format!("volume {} is attached to {} and {}", one.0, one.1, two.1));
+    }
+    let mut guarded = 0;
+    for attachment in world.api().objects("VolumeAttachment") {
+        let attached = there.contains(&pair(&attachment));
+        if is_attached(&attachment) && !is_going(&attachment) && !attached {
+            return Err(format!("{:?} is called attached and is not", pair(&attachment)));
         }
+        guarded += usize::from(attached && has_finalizer(&attachment));
+    }
+    if guarded < there.len() {
+        return Err(format!("of {there:?} only {guarded} are guarded by a finalizer"));
     }
     Ok(())
-}
-
-fn never_detached_while_wanted(world: &World) -> Result<(), String> {
-    let there = published(world);
-    let attached =
-        pairs(world, |attachment| attachment["status"]["attached"] == true && !is_going(attachment));
-    match attached.difference(&there).next() {
-        Some(pair) => Err(format!("{pair:?} is called attached and is not")),
-        None => Ok(()),
-    }
-}
-
-fn nothing_is_attached_without_a_guard(world: &World) -> Result<(), String> {
-    let guarded = pairs(world, has_finalizer);
-    match published(world).difference(&guarded).next() {
-        Some(pair) => Err(format!("{pair:?} is attached, and no finalizer holds its attachment")),
-        None => Ok(()),
-    }
 }
 
 /// When everything has settled: what is wanted is attached, nothing else is, nothing is held that should go.
 fn settled(world: &World) -> Result<(), String> {
     for kind in ["VolumeAttachment", "PersistentVolume"] {
-        if let Some(left) = world.api().list(kind).iter().find(|object| is_going(object)) {
+        if let Some(left) = world.api().objects(kind).iter().find(|object| is_going(object)) {
             return Err(format!("{kind} {} does not go", doc::text(left, "/metadata/name")));
         }
     }
-    let wanted = pairs(world, |_| true);
-    if wanted != pairs(world, |attachment| attachment["status"]["attached"] == true) {
-        return Err("not everything wanted is called attached".to_owned());
-    }
-    let failed = |attachment: &&Value| doc::present(attachment, "/status/attachError");
-    if let Some(failed) = world.api().list("VolumeAttachment").iter().find(failed) {
-        return Err(format!("{} still has an error", doc::text(failed, "/metadata/name")));
+    let mut wanted = BTreeSet::new();
+    for attachment in world.api().objects("VolumeAttachment") {
+        if !is_attached(&attachment) || doc::present(&attachment, "/status/attachError") {
+            return Err(format!("{:?} is {}", pair(&attachment), attachment["status"]));
+        }
+        wanted.insert(pair(&attachment));
     }
     let there = published(world);
-    if wanted != there {
-        return Err(format!("wanted {wanted:?}, attached {there:?}"));
-    }
-    Ok(())
+    if wanted == there { Ok(()) } else { Err(format!("wanted {wanted:?}, attached {there:?}")) }
 }
 
 // ---- what happens ----
 
 async fn lives(world: World) -> anyhow::Result<()> {
-    world.invariant(never_on_two_nodes);
-    world.invariant(never_detached_while_wanted);
-    world.invariant(nothing_is_attached_without_a_guard);
+    world.invariant(holds);
     start_attachers(&world);
     for number in 0..NODES {
         tokio::spawn(node(world.clone(), number));
@@ -213,7 +206,7 @@ async fn node(world: World, number: usize) {
 
 /// A volume is wanted here and there, and in the end maybe nowhere.
 async fn volume(world: World, number: usize) -> Result<(), String> {
-    let shared = is_shared(&handle(number));
+    let shared = is_shared(number);
     world.driver().add_volume(&handle(number), GIB);
     let mut object = testkit::manifests::volume(&volume_name(number), DRIVER, &handle(number), "");
     if shared {
@@ -255,9 +248,9 @@ fn wanted(number: usize, node: usize) -> Value {
 /// Until it is attached and a while longer, or not even that long.
 async fn used(world: &World, name: &str) -> Result<(), String> {
     if pick(world, 3) > 0 {
-        let attached = || match world.api().get("VolumeAttachment", "", name) {
-            Some(found) if found["status"]["attached"] == true => Ok(()),
-            other => Err(format!("{other:?}")),
+        let attached = || match world.api().object("VolumeAttachment", "", name) {
+            Some(found) if is_attached(&found) => Ok(()),
+            _ => Err("it is not".to_owned()),
         };
         world.until("attached", HOUR, attached).await.map_err(|error| error.to_string())?;
     }
@@ -268,9 +261,9 @@ async fn used(world: &World, name: &str) -> Result<(), String> {
 async fn unwanted(world: &World, name: &str) -> Result<(), String> {
     world.note(&format!("{name} is deleted"));
     world.api().delete("VolumeAttachment", "", name).map_err(|failure| failure.to_string())?;
-    let gone = || match world.api().get("VolumeAttachment", "", name) {
+    let gone = || match world.api().object("VolumeAttachment", "", name) {
         None => Ok(()),
-        Some(left) => Err(left.to_string()),
+        Some(_) => Err("it is there".to_owned()),
     };
     world.until("gone", HOUR, gone).await.map_err(|error| error.to_string())
 }

@@ -228,7 +228,7 @@ fn laned(turned: &Arc<AtomicUsize>) -> Queue<usize> {
     let series = crate::metrics::Metrics::new().workqueues().queue("laned");
     let turned = turned.clone();
     Queue::with_lanes(Backoff::exponential(SECOND, SECOND * 300), series, 2, move |key| {
-        (key + turned.load(Ordering::SeqCst)) % 2
+        (*key + turned.load(Ordering::SeqCst)) % 2
     })
 }
 
