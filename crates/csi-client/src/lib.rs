@@ -8,9 +8,11 @@
 //!   calls of every start-up, [`capabilities`] the sets that they return.
 //! - [`sanitize`]: messages as log lines without secrets. [`metrics`]: a sample per call. [`codes`]: Go's names of
 //!   codes and texts of errors. [`verbosity`]: klog's `V(n)`.
+//! - [`authority`]: for servers of either protocol, connections of Go clients that a Rust server would refuse.
 //! - [`access_modes`]: access modes of Kubernetes in terms of CSI.
 
 pub mod access_modes;
+pub mod authority;
 mod call_log;
 pub mod capabilities;
 pub mod codes;

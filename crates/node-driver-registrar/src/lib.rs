@@ -5,9 +5,8 @@
 //! disappearance is what unregisters the driver (sheet node-driver-registrar).
 //!
 //! [`run`] is the whole story; [`policy`] holds the decisions, [`socket`] and [`listener`] the socket on disk,
-//! [`authority`] what makes kubelet's calls acceptable to a Rust server, [`server`] the answers, [`health`] `/healthz`.
+//! [`csi_client::authority`] what makes kubelet's calls acceptable to a Rust server, [`server`] the answers, [`health`] `/healthz`.
 
-mod authority;
 mod driver;
 mod flags;
 mod health;

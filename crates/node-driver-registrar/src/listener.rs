@@ -8,11 +8,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use csi_client::authority::NormalizedAuthority;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::authority::NormalizedAuthority;
 use crate::policy::{self, AtPath};
 use crate::socket::{self, Found, Identity, SocketError};
 

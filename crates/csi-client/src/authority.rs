@@ -1,9 +1,9 @@
-//! Makes kubelet's registration calls acceptable to a Rust HTTP/2 server.
+//! Makes calls of some Go clients acceptable to a Rust HTTP/2 server.
 //!
-//! Kubelet dials the registration socket without naming an authority, and its gRPC library then sends the
-//! percent-encoded socket path as `:authority` (kubernetes#108254, sheet node-driver-registrar 5.2). The `http`
-//! crate rejects `%` in a host, so the server below would reset every stream and the driver would never be
-//! registered. [`NormalizedAuthority`] sits between the socket and the server and rewrites that one
+//! Who dials a socket without naming an authority lets its gRPC library send the percent-encoded path of the socket as
+//! `:authority`: kubelet at the registration socket (kubernetes#108254, sheet node-driver-registrar 5.2), grpcurl and
+//! tests of drivers at the driver's (csi-proto 10). The `http` crate rejects `%` and `/` in a host, so the server below
+//! would reset every stream. [`NormalizedAuthority`] sits between the socket and the server and rewrites that one
 //! pseudo-header; everything else passes through untouched.
 
 use std::io;
@@ -22,7 +22,7 @@ const READ_CHUNK: usize = 4096;
 
 /// A server-side connection on which every request's `:authority` reads `localhost`.
 #[derive(Debug)]
-pub(crate) struct NormalizedAuthority<S> {
+pub struct NormalizedAuthority<S> {
     inner: S,
     rewriter: Rewriter,
     ready: Bytes,
@@ -30,7 +30,7 @@ pub(crate) struct NormalizedAuthority<S> {
 
 impl<S> NormalizedAuthority<S> {
     /// Wraps a freshly accepted connection; nothing may have been read from it yet.
-    pub(crate) fn new(inner: S) -> Self {
+    pub fn new(inner: S) -> Self {
         Self { inner, rewriter: Rewriter::new(), ready: Bytes::new() }
     }
 }
