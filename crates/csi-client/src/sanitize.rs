@@ -14,6 +14,7 @@ mod wire;
 
 use json::Json;
 use shape::MessageShape;
+use wire::Style;
 
 /// What stands in place of a secret.
 pub const STRIPPED: &str = "***stripped***";
@@ -38,7 +39,23 @@ pub fn to_json<M: Message + Name>(message: &M) -> String {
 /// An encoded message of any schema as JSON with its secrets stripped.
 #[must_use]
 pub fn bytes_to_json(shape: &MessageShape, encoded: &[u8]) -> String {
-    match wire::read_message(shape, encoded) {
+    print(shape, encoded, Style::Protobuf)
+}
+
+/// The message as Go's encoder prints the generated structure, for those who parse the log of a driver: field names
+/// of the definition, enumerations as numbers, a `oneof` as one more level (hostpath-driver sheet, 3.3).
+#[must_use]
+pub fn to_plain_json<M: Message + Name>(message: &M, with_secrets: bool) -> String {
+    let name = M::full_name();
+    let style = Style::Plain { with_secrets };
+    match shape::find(shapes::MESSAGES, &name) {
+        Some(shape) => print(shape, &message.encode_to_vec(), style),
+        None => "{}".to_owned(),
+    }
+}
+
+fn print(shape: &MessageShape, encoded: &[u8], style: Style) -> String {
+    match wire::read_message(shape, encoded, style) {
         Ok(value) => value.to_string(),
         Err(error) => format!("<<json.Marshal {}: {error}>>", shape.name),
     }
@@ -93,6 +110,30 @@ mod tests {
             .map(|(message, field)| format!("{}({})", message.trim_start_matches("csi.v1."), field.number))
             .collect();
         assert_eq!(found.join(" "), SECRETS);
+    }
+
+    #[test]
+    fn the_plain_form_is_that_of_gos_encoder() {
+        use crate::csi;
+        use csi::volume_capability::{AccessMode, AccessType, MountVolume};
+        let request = csi::CreateVolumeRequest {
+            name: "v".into(),
+            volume_capabilities: vec![csi::VolumeCapability {
+                access_mode: Some(AccessMode { mode: 7 }),
+                access_type: Some(AccessType::Mount(MountVolume::default())),
+            }],
+            secrets: [("user".to_owned(), "hunter2".to_owned())].into(),
+            ..csi::CreateVolumeRequest::default()
+        };
+        let capabilities = r#""volume_capabilities":[{"AccessType":{"Mount":{}},"access_mode":{"mode":7}}]"#;
+        assert_eq!(
+            super::to_plain_json(&request, false),
+            format!(r#"{{"name":"v","secrets":{{"***stripped***":"***stripped***"}},{capabilities}}}"#)
+        );
+        assert_eq!(
+            super::to_plain_json(&request, true),
+            format!(r#"{{"name":"v","secrets":{{"user":"hunter2"}},{capabilities}}}"#)
+        );
     }
 
     #[test]

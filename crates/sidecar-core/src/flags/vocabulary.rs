@@ -16,6 +16,9 @@ pub(super) fn hostpath() -> impl Iterator<Item = Flag> {
         .map(|(name, kind, default, help)| Flag::new(*name, *kind, default, help, Origin::Own));
     let klog =
         KLOG.iter().map(|(name, kind, default, help)| Flag::new(*name, *kind, default, help, Origin::Shared));
+    let ours = HOSTPATH_OURS
+        .iter()
+        .map(|(name, kind, default, help)| Flag::new(*name, *kind, default, help, Origin::Ours));
     let alias = Flag::new(
         "node-expand-required",
         Bool,
@@ -23,7 +26,7 @@ pub(super) fn hostpath() -> impl Iterator<Item = Flag> {
         "Deprecated: the same as --enable-volume-expansion.",
         Origin::Same("enable-volume-expansion"),
     );
-    own.chain(klog).chain([alias])
+    own.chain(klog).chain(ours).chain([alias])
 }
 
 /// The cluster driver registrar's flags.
@@ -76,6 +79,23 @@ static HOSTPATH: &[Row] = &[
     ("snapshot-metadata-block-type", Text, "FIXED_LENGTH", "FIXED_LENGTH or VARIABLE_LENGTH."),
     ("statedir", Text, "/csi-data-dir", "Directory for volumes, snapshots and state."),
     ("version", Bool, "false", "Print the version and exit."),
+];
+
+/// What upstream's driver does not have.
+static HOSTPATH_OURS: &[Row] = &[
+    ("enable-volume-health", Bool, "false", "Offer the health calls of CSI 1.13, which are still alpha."),
+    (
+        "list-volumes-published-nodes",
+        Bool,
+        "false",
+        "Say in ListVolumes where volumes are attached, so that the attacher can compare.",
+    ),
+    (
+        "log-secrets",
+        Bool,
+        "false",
+        "Print secrets in the lines gRPCCall of the log, as upstream always does.",
+    ),
 ];
 
 /// klog's own flags, which the hostpath driver still has. Only `v` and `vmodule` have an effect here: everything goes to stderr.
