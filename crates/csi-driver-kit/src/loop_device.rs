@@ -38,6 +38,11 @@ impl LoopDevice {
     pub fn path(&self) -> PathBuf {
         node(self.number)
     }
+
+    /// Whether major and minor number, as the mount table has them, are those of this device.
+    pub fn is(&self, device: (u32, u32)) -> bool {
+        device == (LOOP_MAJOR, self.number)
+    }
 }
 
 fn node(number: u32) -> PathBuf {
@@ -99,6 +104,18 @@ pub fn detach(device: LoopDevice) -> Result<(), OsError> {
         Ok(()) | Err(Errno::NXIO) => Ok(()),
         Err(errno) => Err(OsError::new("unbind loop device", path, errno)),
     }
+}
+
+/// Makes a device as large as its backing file is now.
+pub fn update_capacity(device: LoopDevice) -> Result<(), OsError> {
+    let path = device.path();
+    control::set_capacity(&open(&path, OFlags::RDONLY)?).context("set the size of loop device", path)
+}
+
+/// Forces what was written to a device into its backing file.
+pub fn flush(device: LoopDevice) -> Result<(), OsError> {
+    let path = device.path();
+    open(&path, OFlags::RDONLY)?.sync_all().context("sync", path)
 }
 
 /// Numbers of the bound devices: only those have a `loop` directory in sysfs.

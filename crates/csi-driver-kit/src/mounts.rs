@@ -3,7 +3,7 @@
 //! `mount` and `umount` programs are not called: the image of a driver then needs nothing but the driver, and a
 //! refusal keeps its error number.
 
-use std::ffi::OsStr;
+use std::ffi::{CStr, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -76,6 +76,11 @@ impl MountTable {
         self.0.iter().rev().find(|mount| mount.point == path)
     }
 
+    /// Every mount.
+    pub fn iter(&self) -> impl Iterator<Item = &Mount> {
+        self.0.iter()
+    }
+
     /// Everything mounted below `path`, `path` itself excluded.
     pub fn below<'a>(&'a self, path: &Path) -> impl Iterator<Item = &'a Mount> + use<'a> {
         let path = resolve(path);
@@ -131,6 +136,11 @@ fn octal(digits: &[u8]) -> Option<u8> {
 /// Makes `source` appear at `target`, which must exist and be of the same kind (directory or file).
 pub fn bind(source: &Path, target: &Path) -> Result<(), OsError> {
     rustix::mount::mount_bind(source, target).context("bind mount onto", target)
+}
+
+/// Mounts the filesystem on the block device `device` at the directory `target`.
+pub fn mount_device(device: &Path, target: &Path, fs_type: &str, options: &CStr) -> Result<(), OsError> {
+    rustix::mount::mount(device, target, fs_type, MountFlags::empty(), options).context("mount at", target)
 }
 
 /// Makes the directory `source` appear at `target`, read-only from the first moment and everywhere.

@@ -71,6 +71,19 @@ pub fn create_allocated(path: &Path, size: u64, mode: u32) -> Result<(), OsError
     })
 }
 
+/// Makes a file as long as `size`, with all blocks reserved, and forces it to the disk. On failure it has its old
+/// length; a longer one is left as it is.
+pub fn extend_allocated(path: &Path, size: u64) -> Result<(), OsError> {
+    let file = OpenOptions::new().read(true).write(true).open(path).context("open", path)?;
+    let before = file.metadata().context("stat", path)?.len();
+    if before >= size {
+        return Ok(());
+    }
+    fill(&file, path, size).inspect_err(|_| {
+        let _ = file.set_len(before);
+    })
+}
+
 fn fill(file: &File, path: &Path, size: u64) -> Result<(), OsError> {
     match rustix::fs::fallocate(file, FallocateFlags::empty(), 0, size) {
         Ok(()) => {}
@@ -97,6 +110,18 @@ mod tests {
         assert_eq!(metadata.len(), 1 << 20);
         assert!(metadata.blocks() * 512 >= 1 << 20);
         assert_eq!(create_allocated(&path, 1, 0o600).unwrap_err().errno, Errno::EXIST);
+    }
+
+    #[test]
+    fn a_file_is_extended_or_left_as_it_was() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("image");
+        create_allocated(&path, 1 << 20, 0o600).unwrap();
+        extend_allocated(&path, 2 << 20).unwrap();
+        extend_allocated(&path, 1 << 20).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), 2 << 20);
+        extend_allocated(&path, 1 << 60).unwrap_err();
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), 2 << 20);
     }
 
     #[test]

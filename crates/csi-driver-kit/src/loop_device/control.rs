@@ -1,5 +1,4 @@
-//! The ioctls of loop(4). The only place of this workspace with unsafe code: the kernel offers no other way to
-//! bind a file to a block device.
+//! The ioctls of loop(4): the kernel offers no other way to bind a file to a block device.
 #![expect(unsafe_code, reason = "ioctl is untyped; each call says why its argument is right")]
 
 use std::ffi::c_void;
@@ -12,6 +11,7 @@ use rustix::ioctl::{self, Ioctl, IoctlOutput, NoArg, Opcode, Setter, Updater};
 // linux/loop.h
 const LOOP_CLR_FD: Opcode = 0x4C01;
 const LOOP_GET_STATUS64: Opcode = 0x4C05;
+const LOOP_SET_CAPACITY: Opcode = 0x4C07;
 const LOOP_CONFIGURE: Opcode = 0x4C0A;
 const LOOP_CTL_GET_FREE: Opcode = 0x4C82;
 const LO_FLAGS_READ_ONLY: u32 = 1;
@@ -124,4 +124,10 @@ pub(super) fn status(device: &File) -> rustix::io::Result<Status> {
 pub(super) fn clear(device: &File) -> rustix::io::Result<()> {
     // SAFETY: LOOP_CLR_FD has no argument.
     unsafe { ioctl::ioctl(device, NoArg::<LOOP_CLR_FD>::new()) }
+}
+
+/// Takes over the present size of the backing file.
+pub(super) fn set_capacity(device: &File) -> rustix::io::Result<()> {
+    // SAFETY: LOOP_SET_CAPACITY has no argument.
+    unsafe { ioctl::ioctl(device, NoArg::<LOOP_SET_CAPACITY>::new()) }
 }
