@@ -1,5 +1,5 @@
 //! The log lines of a call (hostpath-driver 3.3). Test suites read them, so their form is fixed; unlike upstream's
-//! they never contain a secret.
+//! they contain secrets only on demand.
 
 use csi_client::{sanitize, status_text, verbose, verbosity};
 use prost::{Message, Name};
@@ -13,22 +13,25 @@ const DETAILED: u32 = 5;
 /// One call, between its first and its last line.
 pub(crate) struct CallLog {
     method: &'static str,
+    /// In the plain form, for the summary.
     request: Option<String>,
+    with_secrets: bool,
 }
 
 impl CallLog {
     /// Logs that a call came in. The request is put into text only if somebody wants to read it.
-    pub(crate) fn begin<Q: Message + Name>(method: &'static str, request: &Q) -> Self {
+    pub(crate) fn begin<Q: Message + Name>(method: &'static str, request: &Q, with_secrets: bool) -> Self {
         if method == PROBE {
             verbose!(5, unstructured = true, "GRPC call: {method}");
         } else {
             verbose!(3, unstructured = true, "GRPC call: {method}");
         }
-        let request = verbosity::enabled(DETAILED).then(|| sanitize::to_json(request));
-        if let Some(json) = &request {
+        let plain = verbosity::enabled(DETAILED).then(|| {
+            let json = sanitize::to_json(request);
             verbose!(5, unstructured = true, "GRPC request: {json}");
-        }
-        Self { method, request }
+            sanitize::to_plain_json(request, with_secrets)
+        });
+        Self { method, request: plain, with_secrets }
     }
 
     /// Logs how the call ended.
@@ -38,10 +41,14 @@ impl CallLog {
             tracing::error!(unstructured = true, "GRPC error: {error}");
         }
         let Some(request) = self.request else { return };
-        let response = result.map_or_else(|_| "null".to_owned(), sanitize::to_json);
-        if error.is_none() {
-            verbose!(5, unstructured = true, "GRPC response: {response}");
-        }
+        let response = match result {
+            Err(_) => "null".to_owned(),
+            Ok(response) => {
+                let json = sanitize::to_json(response);
+                verbose!(5, unstructured = true, "GRPC response: {json}");
+                sanitize::to_plain_json(response, self.with_secrets)
+            }
+        };
         verbose!(
             5,
             unstructured = true,
@@ -73,10 +80,12 @@ mod tests {
             secrets: BTreeMap::from([("user".into(), "hunter2".into())]),
         };
         let error = Status::not_found("no \"v\"");
-        let text = summary("/m", &sanitize::to_json(&request), "null", Some(&status_text(&error)));
+        let text =
+            summary("/m", &sanitize::to_plain_json(&request, false), "null", Some(&status_text(&error)));
         let json: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(json["Request"]["volume_id"], "v\"1");
-        assert_eq!(json["Request"]["secrets"], "***stripped***");
+        assert_eq!(json["Request"]["secrets"]["***stripped***"], "***stripped***");
+        assert!(!text.contains("user") && !text.contains("hunter2"));
         assert_eq!(json["Error"], "rpc error: code = NotFound desc = no \"v\"");
         assert!(json["Response"].is_null());
         let fine = summary("/m", "{}", &sanitize::to_json(&DeleteVolumeResponse {}), None);

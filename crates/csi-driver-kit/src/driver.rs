@@ -72,12 +72,13 @@ pub trait Controller: Send + Sync + 'static {
         Vec::new()
     }
 
-    /// Called before anything else for each call that needs a capability. UNIMPLEMENTED if it is not advertised.
-    fn admit_controller(&self, needed: ControllerCapability) -> Answer<()> {
+    /// Called before anything else for each call (`CreateVolume` ...) that needs a capability. UNIMPLEMENTED if it is
+    /// not advertised.
+    fn admit_controller(&self, method: &str, needed: ControllerCapability) -> Answer<()> {
         if self.controller_capabilities().contains(&needed) {
             return Ok(());
         }
-        Err(Status::unimplemented(format!("{} is not supported", needed.as_str_name())))
+        Err(Status::unimplemented(format!("{method} is not supported")))
     }
 
     calls! {
@@ -131,12 +132,13 @@ pub trait Node: Send + Sync + 'static {
         Vec::new()
     }
 
-    /// Called before anything else for each call that needs a capability. UNIMPLEMENTED if it is not advertised.
-    fn admit_node(&self, needed: NodeCapability) -> Answer<()> {
+    /// Called before anything else for each call (`CreateVolume` ...) that needs a capability. UNIMPLEMENTED if it is
+    /// not advertised.
+    fn admit_node(&self, method: &str, needed: NodeCapability) -> Answer<()> {
         if self.node_capabilities().contains(&needed) {
             return Ok(());
         }
-        Err(Status::unimplemented(format!("{} is not supported", needed.as_str_name())))
+        Err(Status::unimplemented(format!("{method} is not supported")))
     }
 
     /// Name, limits and place of the node.
@@ -175,12 +177,13 @@ pub trait GroupController: Send + Sync + 'static {
         Vec::new()
     }
 
-    /// Called before anything else for each call that needs a capability. UNIMPLEMENTED if it is not advertised.
-    fn admit_group(&self, needed: GroupCapability) -> Answer<()> {
+    /// Called before anything else for each call (`CreateVolume` ...) that needs a capability. UNIMPLEMENTED if it is
+    /// not advertised.
+    fn admit_group(&self, method: &str, needed: GroupCapability) -> Answer<()> {
         if self.group_capabilities().contains(&needed) {
             return Ok(());
         }
-        Err(Status::unimplemented(format!("{} is not supported", needed.as_str_name())))
+        Err(Status::unimplemented(format!("{method} is not supported")))
     }
 
     calls! {

@@ -1,48 +1,26 @@
-//! `csi_plugin_operations_seconds`: how long each call took and how it ended (common-library 9).
+//! `csi_plugin_operations_seconds`: how long each call took and how it ended (common-library 9). The family is that of
+//! `csi-client`, with the driver's subsystem.
 
-use std::time::Duration;
+use csi_client::metrics::{MetricsError, RpcMetrics, SUBSYSTEM_PLUGIN};
+use prometheus::Registry;
 
-use csi_client::code_name;
-use prometheus::{HistogramOpts, HistogramVec, Registry};
-
-const BUCKETS: [f64; 13] = [0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 25.0, 50.0, 120.0, 300.0, 600.0];
-
-/// The histogram of a driver's calls.
-#[derive(Debug, Clone)]
-pub struct PluginMetrics {
-    histogram: HistogramVec,
-    driver_name: String,
-}
-
-impl PluginMetrics {
-    /// Registers the histogram for a driver of this name.
-    pub fn register(registry: &Registry, driver_name: &str) -> prometheus::Result<Self> {
-        let options = HistogramOpts::new(
-            "csi_plugin_operations_seconds",
-            "[ALPHA] Container Storage Interface operation duration with gRPC error code status total",
-        )
-        .buckets(BUCKETS.to_vec());
-        let histogram = HistogramVec::new(options, &["driver_name", "grpc_status_code", "method_name"])?;
-        registry.register(Box::new(histogram.clone()))?;
-        Ok(Self { histogram, driver_name: driver_name.to_owned() })
-    }
-
-    pub(crate) fn observe(&self, method: &str, code: tonic::Code, duration: Duration) {
-        self.histogram
-            .with_label_values(&[self.driver_name.as_str(), code_name(code), method])
-            .observe(duration.as_secs_f64());
-    }
+/// Registers the histogram for a driver of this name, to be put into the settings of a service.
+pub fn register(registry: &Registry, driver_name: &str) -> Result<RpcMetrics, MetricsError> {
+    let metrics = RpcMetrics::builder().subsystem(SUBSYSTEM_PLUGIN).register(registry)?;
+    metrics.set_driver_name(driver_name);
+    Ok(metrics)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::time::Duration;
 
     #[test]
     fn csi_plugin_operations_seconds_has_upstreams_labels_and_buckets() {
-        let registry = Registry::new();
-        let metrics = PluginMetrics::register(&registry, "hostpath.csi.k8s.io").unwrap();
-        metrics.observe("/csi.v1.Identity/Probe", tonic::Code::Cancelled, Duration::from_millis(200));
+        let registry = super::Registry::new();
+        let metrics = super::register(&registry, "hostpath.csi.k8s.io").unwrap();
+        let code = csi_client::code_name(tonic::Code::Cancelled);
+        metrics.record("/csi.v1.Identity/Probe", code, Duration::from_millis(200), None);
         let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
         let line = "csi_plugin_operations_seconds_bucket{driver_name=\"hostpath.csi.k8s.io\",\
                     grpc_status_code=\"Canceled\",method_name=\"/csi.v1.Identity/Probe\",le=\"0.25\"} 1";

@@ -1,10 +1,13 @@
 //! Serving a driver on its endpoint, from the first byte to a clean end.
 
 mod socket;
+mod stream;
 
 use std::time::Duration;
 
+use csi_client::authority::NormalizedAuthority;
 use tokio::net::TcpListener;
+use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
 use tonic::transport::Server;
 use tonic::transport::server::Router;
@@ -15,6 +18,7 @@ use crate::os_error::OsError;
 use crate::service::Service;
 
 pub use socket::{BoundSocket, SocketError};
+pub use stream::Stream;
 
 /// How long callers have to close their connections when no call is running any more.
 const IDLE_CONNECTION_GRACE: Duration = Duration::from_secs(1);
@@ -61,6 +65,14 @@ impl Listener {
             Endpoint::Unix(path) => Kind::Unix(BoundSocket::bind(path)?),
             Endpoint::Tcp(address) => Kind::Tcp(bind_tcp(address).await?),
         }))
+    }
+
+    /// Takes one connection, for who does not serve calls but passes bytes on.
+    pub async fn accept(&self) -> std::io::Result<Stream> {
+        Ok(match &self.0 {
+            Kind::Unix(socket) => Stream::Unix(socket.accept().await?),
+            Kind::Tcp(listener) => Stream::Tcp(listener.accept().await?.0),
+        })
     }
 
     /// The TCP address, if it is one; tells the port when the endpoint asked for any.
@@ -115,7 +127,9 @@ impl Listener {
     async fn run(self, router: Router, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
         match self.0 {
             Kind::Unix(mut socket) => {
-                let incoming = UnixListenerStream::new(socket.listener()?);
+                // Some Go tools send the path of the socket as the authority.
+                let incoming = UnixListenerStream::new(socket.listener()?)
+                    .map(|accepted| accepted.map(NormalizedAuthority::new));
                 router.serve_with_incoming_shutdown(incoming, stop).await?;
                 // `socket` lives until here: dropping it removes the file.
                 drop(socket);

@@ -13,6 +13,7 @@ use csi_client::csi::{
     controller_server::ControllerServer, group_controller_server::GroupControllerServer,
     identity_server::IdentityServer, node_server::NodeServer,
 };
+use csi_client::metrics::RpcMetrics;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
@@ -21,7 +22,6 @@ use tonic::{Request, Response, Status};
 use crate::call_log::CallLog;
 use crate::driver::{Answer, Driver};
 use crate::exclusivity::{Exclusive, Exclusivity, Held};
-use crate::metrics::PluginMetrics;
 use crate::validate::{Limits, Validate};
 
 /// What a driver may choose about the way its calls are handled.
@@ -31,8 +31,10 @@ pub struct Settings {
     pub limits: Limits,
     /// Give the driver a clone if it takes keys of its own.
     pub exclusivity: Exclusivity,
+    /// Whether the line `gRPCCall`, which test suites read, contains secrets.
+    pub log_secrets: bool,
     /// Where durations are counted; nowhere if absent.
-    pub metrics: Option<PluginMetrics>,
+    pub metrics: Option<RpcMetrics>,
 }
 
 /// A driver as a set of gRPC services. Clones share everything.
@@ -40,11 +42,19 @@ pub struct Service<D> {
     driver: Arc<D>,
     settings: Arc<Settings>,
     running: TaskTracker,
+    more: Option<Arc<MoreRoutes>>,
 }
+
+type MoreRoutes = dyn Fn(Routes) -> Routes + Send + Sync;
 
 impl<D> Clone for Service<D> {
     fn clone(&self) -> Self {
-        Self { driver: self.driver.clone(), settings: self.settings.clone(), running: self.running.clone() }
+        Self {
+            driver: self.driver.clone(),
+            settings: self.settings.clone(),
+            running: self.running.clone(),
+            more: self.more.clone(),
+        }
     }
 }
 
@@ -57,15 +67,25 @@ impl<D> std::fmt::Debug for Service<D> {
 impl<D: Driver> Service<D> {
     /// Puts the common path in front of `driver`.
     pub fn new(driver: Arc<D>, settings: Settings) -> Self {
-        Self { driver, settings: Arc::new(settings), running: TaskTracker::new() }
+        Self { driver, settings: Arc::new(settings), running: TaskTracker::new(), more: None }
     }
 
-    /// The four services, for a server or for an in-process connection. Other services can be added to them.
+    /// Serves more than the four services; `add` puts the others to them.
+    #[must_use]
+    pub fn with_routes(self, add: impl Fn(Routes) -> Routes + Send + Sync + 'static) -> Self {
+        Self { more: Some(Arc::new(add)), ..self }
+    }
+
+    /// The services, for a server or for an in-process connection.
     pub fn routes(&self) -> Routes {
-        Routes::new(IdentityServer::new(self.clone()))
+        let routes = Routes::new(IdentityServer::new(self.clone()))
             .add_service(ControllerServer::new(self.clone()))
             .add_service(NodeServer::new(self.clone()))
-            .add_service(GroupControllerServer::new(self.clone()))
+            .add_service(GroupControllerServer::new(self.clone()));
+        match &self.more {
+            None => routes,
+            Some(add) => add(routes),
+        }
     }
 
     /// Completes when the driver's code has finished every call, also those that nobody waits for any more.
@@ -109,15 +129,12 @@ impl<D: Driver> Service<D> {
         F: Future<Output = Answer<A>>,
     {
         let request = request.into_inner();
-        let log = CallLog::begin(method, &request);
+        let log = CallLog::begin(method, &request, self.settings.log_secrets);
         let start = Instant::now();
         let result = run(request).await;
         if let Some(metrics) = &self.settings.metrics {
-            metrics.observe(
-                method,
-                result.as_ref().err().map_or(tonic::Code::Ok, Status::code),
-                start.elapsed(),
-            );
+            let code = result.as_ref().err().map_or(tonic::Code::Ok, Status::code);
+            metrics.record(method, csi_client::code_name(code), start.elapsed(), None);
         }
         log.end(result.as_ref());
         result.map(Response::new)

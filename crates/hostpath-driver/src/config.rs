@@ -31,8 +31,30 @@ pub struct Config {
     pub enable_modify: bool,
     /// `--accepted-mutable-parameter-names`; `None` accepts every key.
     pub accepted_mutable_parameters: Option<Vec<String>>,
+    /// `--enable-attach`
+    pub enable_attach: bool,
     /// `--attach-limit`
     pub attach_limit: i64,
+    /// `--list-volumes-published-nodes`
+    pub list_published_nodes: bool,
+    /// `--enable-volume-health`
+    pub enable_volume_health: bool,
+    /// `--log-secrets`
+    pub log_secrets: bool,
+    /// `--enable-list-snapshots`
+    pub enable_list_snapshots: bool,
+    /// `--enable-snapshot-metadata`
+    pub enable_snapshot_metadata: bool,
+    /// `--snapshot-metadata-block-type`: whether neighbouring blocks are told as one.
+    pub merge_metadata_blocks: bool,
+    /// `--enable-volume-expansion`
+    pub enable_expansion: bool,
+    /// `--disable-controller-expansion`
+    pub disable_controller_expansion: bool,
+    /// `--disable-node-expansion`
+    pub disable_node_expansion: bool,
+    /// `--max-volume-size-node`; 0 for [`max_volume_size`](Self::max_volume_size).
+    pub max_volume_size_node: i64,
 }
 
 impl Default for Config {
@@ -50,7 +72,18 @@ impl Default for Config {
             enable_topology: true,
             enable_modify: false,
             accepted_mutable_parameters: None,
+            enable_attach: false,
             attach_limit: 0,
+            list_published_nodes: false,
+            enable_volume_health: false,
+            log_secrets: false,
+            enable_list_snapshots: true,
+            enable_snapshot_metadata: false,
+            merge_metadata_blocks: false,
+            enable_expansion: true,
+            disable_controller_expansion: false,
+            disable_node_expansion: false,
+            max_volume_size_node: 0,
         }
     }
 }

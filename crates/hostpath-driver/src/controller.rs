@@ -1,7 +1,9 @@
 //! The Controller service. Its calls are short bridges to the methods of [`Hostpath`], which are in `controller/`.
 
+mod attach;
 mod create;
 mod delete;
+mod expand;
 mod query;
 
 use csi_client::csi;
@@ -12,7 +14,6 @@ use tonic::Status;
 use crate::plugin::Plugin;
 
 impl Controller for Plugin {
-    /// Snapshots, clones, expansion and attachment get their place here when the driver has them.
     fn controller_capabilities(&self) -> Vec<Capability> {
         let config = self.driver.config();
         if config.ephemeral {
@@ -22,28 +23,46 @@ impl Controller for Plugin {
             Capability::CreateDeleteVolume,
             Capability::GetVolume,
             Capability::GetCapacity,
+            Capability::CreateDeleteSnapshot,
+            Capability::ListSnapshots,
+            Capability::GetSnapshot,
             Capability::ListVolumes,
+            Capability::CloneVolume,
             Capability::VolumeCondition,
             Capability::SingleNodeMultiWriter,
         ];
-        if config.enable_modify {
-            capabilities.push(Capability::ModifyVolume);
-        }
+        // Upstream lists it whatever the flag says, and twice by default.
+        capabilities
+            .retain(|capability| config.enable_list_snapshots || *capability != Capability::ListSnapshots);
+        let optional = [
+            (config.enable_expansion && !config.disable_controller_expansion, Capability::ExpandVolume),
+            (config.enable_attach, Capability::PublishUnpublishVolume),
+            (config.enable_modify, Capability::ModifyVolume),
+            (config.list_published_nodes, Capability::ListVolumesPublishedNodes),
+            (config.enable_volume_health, Capability::GetVolumeHealth),
+            (config.enable_volume_health, Capability::ListVolumeHealth),
+        ];
+        capabilities.extend(optional.iter().filter(|(on, _)| *on).map(|(_, capability)| *capability));
         capabilities
     }
 
-    /// What is switched off answers INVALID_ARGUMENT and what only reads is always open (sheet, 5.1); what the
-    /// driver does not have at all answers UNIMPLEMENTED.
-    fn admit_controller(&self, needed: Capability) -> Answer<()> {
-        use Capability::{CreateDeleteVolume, GetCapacity, GetVolume, ListVolumes, ModifyVolume};
-        let advertised = self.controller_capabilities().contains(&needed);
+    /// What is switched off answers INVALID_ARGUMENT, or UNIMPLEMENTED for attachment and expansion; what only reads
+    /// is always open, and so is expansion that is only hidden (sheet, 5.1 and 5.9).
+    fn admit_controller(&self, method: &str, needed: Capability) -> Answer<()> {
+        use Capability::{
+            CreateDeleteSnapshot, CreateDeleteVolume, ExpandVolume, GetCapacity, GetSnapshot, GetVolume,
+            ListSnapshots, ListVolumes, ModifyVolume, PublishUnpublishVolume,
+        };
+        let config = self.driver.config();
         match needed {
             GetVolume | GetCapacity | ListVolumes => Ok(()),
-            CreateDeleteVolume | ModifyVolume if !advertised => {
+            ExpandVolume if config.enable_expansion => Ok(()),
+            PublishUnpublishVolume if config.enable_attach => Ok(()),
+            _ if self.controller_capabilities().contains(&needed) => Ok(()),
+            CreateDeleteVolume | ModifyVolume | CreateDeleteSnapshot | ListSnapshots | GetSnapshot => {
                 Err(Status::invalid_argument(format!("unsupported capability {}", needed.as_str_name())))
             }
-            _ if advertised => Ok(()),
-            _ => Err(Status::unimplemented(format!("{} is not supported", needed.as_str_name()))),
+            _ => Err(Status::unimplemented(format!("{method} is not supported"))),
         }
     }
 
@@ -83,5 +102,67 @@ impl Controller for Plugin {
         request: csi::ControllerModifyVolumeRequest,
     ) -> Answer<csi::ControllerModifyVolumeResponse> {
         self.run(move |driver| driver.controller_modify_volume(&request)).await
+    }
+
+    async fn controller_publish_volume(
+        &self,
+        request: csi::ControllerPublishVolumeRequest,
+    ) -> Answer<csi::ControllerPublishVolumeResponse> {
+        self.run(move |driver| driver.attach(&request)).await?;
+        Ok(csi::ControllerPublishVolumeResponse::default())
+    }
+
+    async fn controller_unpublish_volume(
+        &self,
+        request: csi::ControllerUnpublishVolumeRequest,
+    ) -> Answer<csi::ControllerUnpublishVolumeResponse> {
+        self.run(move |driver| driver.detach(&request.volume_id, &request.node_id)).await?;
+        Ok(csi::ControllerUnpublishVolumeResponse {})
+    }
+
+    async fn controller_expand_volume(
+        &self,
+        request: csi::ControllerExpandVolumeRequest,
+    ) -> Answer<csi::ControllerExpandVolumeResponse> {
+        self.run(move |driver| driver.controller_expand_volume(&request)).await
+    }
+
+    async fn create_snapshot(
+        &self,
+        request: csi::CreateSnapshotRequest,
+    ) -> Answer<csi::CreateSnapshotResponse> {
+        let snapshot = self.run(move |driver| driver.create_snapshot(&request)).await?;
+        Ok(csi::CreateSnapshotResponse { snapshot: Some(snapshot) })
+    }
+
+    async fn delete_snapshot(
+        &self,
+        request: csi::DeleteSnapshotRequest,
+    ) -> Answer<csi::DeleteSnapshotResponse> {
+        self.run(move |driver| driver.delete_snapshot(&request.snapshot_id)).await?;
+        Ok(csi::DeleteSnapshotResponse {})
+    }
+
+    async fn list_snapshots(&self, request: csi::ListSnapshotsRequest) -> Answer<csi::ListSnapshotsResponse> {
+        self.run(move |driver| driver.list_snapshots(&request)).await
+    }
+
+    async fn get_snapshot(&self, request: csi::GetSnapshotRequest) -> Answer<csi::GetSnapshotResponse> {
+        self.run(move |driver| driver.get_snapshot(&request.snapshot_id)).await
+    }
+
+    async fn controller_list_volume_health(
+        &self,
+        request: csi::ControllerListVolumeHealthRequest,
+    ) -> Answer<csi::ControllerListVolumeHealthResponse> {
+        self.run(move |driver| driver.list_volume_health(&request)).await
+    }
+
+    async fn controller_get_volume_health(
+        &self,
+        request: csi::ControllerGetVolumeHealthRequest,
+    ) -> Answer<csi::ControllerGetVolumeHealthResponse> {
+        let health = self.run(move |driver| driver.volume_health(&request.volume_id)).await?;
+        Ok(csi::ControllerGetVolumeHealthResponse { volume_health: Some(health) })
     }
 }

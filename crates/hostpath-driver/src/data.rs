@@ -4,18 +4,20 @@
 //! whatever has a volume's name in the state directory is whole, and whatever a crash leaves in the two side
 //! directories can be told apart by asking the state. Nothing else is ever removed: with a lost state file all data is still there.
 
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use csi_driver_kit::durable::{exists, rename, sync_directory};
+use csi_driver_kit::filesystem::{Identity, Kind};
 use csi_driver_kit::loop_device;
 use csi_driver_kit::mounts::{self, MountTable};
 use csi_driver_kit::os_error::{Context as _, OsError};
 use csi_driver_kit::remove_tree::remove_tree;
-use csi_driver_kit::space::{Space, create_allocated};
+use csi_driver_kit::space::{Space, create_allocated, extend_allocated};
+use csi_driver_kit::tree;
 use rustix::io::Errno;
 
-use crate::state::{AccessType, Volume};
+use crate::state::Volume;
 
 const CREATING: &str = ".creating";
 const DELETING: &str = ".deleting";
@@ -25,6 +27,15 @@ const MOUNTING: &str = ".mounting";
 /// Any user of a pod may write, as the umask allows.
 const VOLUME_MODE: u32 = 0o777;
 const IMAGE_MODE: u32 = 0o600;
+
+/// What a volume's data is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// A directory.
+    Directory,
+    /// An image of so many bytes.
+    Image(u64),
+}
 
 /// The state directory, as far as volumes are concerned.
 #[derive(Debug)]
@@ -60,18 +71,56 @@ impl Data {
     }
 
     /// Makes a volume's data in `.creating`, forced to the disk.
-    pub(crate) fn make(&self, id: &str, access_type: AccessType, image_size: u64) -> Result<(), OsError> {
+    pub(crate) fn make(&self, id: &str, shape: Shape) -> Result<(), OsError> {
         let path = self.creating.join(id);
-        match access_type {
-            AccessType::Mount => {
+        match shape {
+            Shape::Directory => {
                 std::fs::DirBuilder::new()
                     .mode(VOLUME_MODE)
                     .create(&path)
                     .context("create directory", &path)?;
             }
-            AccessType::Block => create_allocated(&path, image_size, IMAGE_MODE)?,
+            Shape::Image(size) => create_allocated(&path, size, IMAGE_MODE)?,
         }
         sync_directory(&self.creating)
+    }
+
+    /// Makes an empty filesystem in an image that is still in `.creating`.
+    pub(crate) fn format(&self, id: &str, filesystem: Kind, identity: &Identity) -> Result<(), OsError> {
+        let path = self.creating.join(id);
+        let file = std::fs::OpenOptions::new().read(true).write(true).open(&path).context("open", &path)?;
+        let size = file.metadata().context("stat", &path)?.len();
+        filesystem.format(&file, &path, size, identity)
+    }
+
+    /// Makes an image larger, and the devices that show it.
+    pub(crate) fn grow(&self, id: &str, size: u64) -> Result<(), OsError> {
+        let path = self.path(id);
+        extend_allocated(&path, size)?;
+        loop_device::find(&path)?.into_iter().try_for_each(loop_device::update_capacity)
+    }
+
+    /// Writes a snapshot of a volume into `.creating`, forced to the disk. With `tolerant`, files that cannot be read
+    /// are left out.
+    pub(crate) fn cut(&self, volume: &Volume, file: &str, tolerant: bool) -> Result<(), OsError> {
+        let (from, to) = (self.path(&volume.id), self.creating.join(file));
+        if volume.has_image() {
+            let new = std::fs::OpenOptions::new().write(true).create_new(true).mode(IMAGE_MODE).open(&to);
+            new.context("create", &to)?;
+            copy_image(&from, &to)?;
+        } else {
+            tree::archive::pack(&from, &to, tolerant)?;
+        }
+        sync_directory(&self.creating)
+    }
+
+    /// Fills a new volume that is still in `.creating` from a snapshot's file or another volume's data.
+    pub(crate) fn fill(&self, id: &str, shape: Shape, origin: &str) -> Result<(), OsError> {
+        let (from, to) = (self.path(origin), self.creating.join(id));
+        if let Shape::Image(_) = shape {
+            return copy_image(&from, &to);
+        }
+        if origin.ends_with(".snap") { tree::archive::unpack(&from, &to) } else { tree::copy(&from, &to) }
     }
 
     /// Gives finished data its place.
@@ -125,15 +174,15 @@ impl Data {
         Ok(false)
     }
 
-    /// Shows a volume's directory at `target`, so that nobody can write to it there.
-    pub(crate) fn bind_read_only(&self, id: &str, target: &Path) -> Result<(), OsError> {
+    /// Shows the directory `source` of a volume at `target`, so that nobody can write to it there.
+    pub(crate) fn bind_read_only(&self, id: &str, source: &Path, target: &Path) -> Result<(), OsError> {
         let scratch = self.mounting.join(id);
         std::fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(&scratch)
             .context("create directory", &scratch)?;
-        let bound = mounts::bind_read_only(&self.path(id), target, &scratch);
+        let bound = mounts::bind_read_only(source, target, &scratch);
         let removed = rustix::fs::rmdir(&scratch).context("remove directory", &scratch);
         bound.and(removed)
     }
@@ -167,7 +216,7 @@ impl Data {
 
     /// Unbinds every loop device of an image.
     pub(crate) fn detach_loops(&self, volume: &Volume) -> Result<(), OsError> {
-        if volume.access_type == AccessType::Mount {
+        if !volume.has_image() {
             return Ok(());
         }
         loop_device::find(&self.path(&volume.id))?.into_iter().try_for_each(loop_device::detach)
@@ -177,6 +226,13 @@ impl Data {
     pub(crate) fn space(&self) -> Result<Space, OsError> {
         Space::of(&self.root)
     }
+}
+
+fn copy_image(from: &Path, to: &Path) -> Result<(), OsError> {
+    let source = std::fs::File::open(from).context("open", from)?;
+    let target = std::fs::OpenOptions::new().read(true).write(true).open(to).context("open", to)?;
+    tree::copy_file(&source, &target, to)?;
+    target.sync_all().context("sync", to)
 }
 
 /// Names in a side directory. A name that is not text is not ours.

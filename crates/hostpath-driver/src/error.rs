@@ -14,6 +14,12 @@ pub enum Error {
     /// No volume has this handle.
     #[error("volume id {0} does not exist in the volumes list")]
     NoSuchVolume(String),
+    /// No snapshot has this handle.
+    #[error("snapshot id {0} does not exist in the snapshots list")]
+    NoSuchSnapshot(String),
+    /// No group snapshot has this handle.
+    #[error("groupsnapshot id {0} does not exist in the groupsnapshots list")]
+    NoSuchGroup(String),
     /// The volume is not at the path that was asked about.
     #[error("{0}")]
     NotThere(String),
@@ -29,6 +35,9 @@ pub enum Error {
     /// Something has to happen first.
     #[error("{0}")]
     Precondition(String),
+    /// It is not there yet.
+    #[error("{0}")]
+    NotReady(String),
     /// The page token is not one of ours.
     #[error("{0}")]
     BadToken(String),
@@ -54,12 +63,15 @@ impl Error {
     pub fn code(&self) -> Code {
         match self {
             Self::Invalid(_) => Code::InvalidArgument,
-            Self::NoSuchVolume(_) | Self::NotThere(_) => Code::NotFound,
+            Self::NoSuchVolume(_) | Self::NoSuchSnapshot(_) | Self::NoSuchGroup(_) | Self::NotThere(_) => {
+                Code::NotFound
+            }
             Self::Exists(_) => Code::AlreadyExists,
             Self::OutOfRange(_) => Code::OutOfRange,
             Self::NoCapacity(_) => Code::ResourceExhausted,
             Self::Precondition(_) => Code::FailedPrecondition,
             Self::BadToken(_) | Self::Pending(_) => Code::Aborted,
+            Self::NotReady(_) => Code::Unavailable,
             Self::Unsupported(_) => Code::Unimplemented,
             Self::Os(error) | Self::State(ReplaceError::Unchanged(error)) => error.code(),
             Self::State(ReplaceError::NotDurable(_)) | Self::Internal(_) => Code::Internal,

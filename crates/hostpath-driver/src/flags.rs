@@ -7,20 +7,8 @@ use sidecar_core::quantity::Quantity;
 
 use crate::config::Config;
 
-/// Flags that upstream's driver has and this one refuses until it can do what they ask for: a driver that silently
-/// lacks what it was told to have would fail where nobody looks.
-const NOT_YET: [&str; 2] = ["enable-attach", "enable-snapshot-metadata"];
-
 /// The settings and the place to listen, or what is wrong.
 pub fn read(parsed: &Parsed) -> Result<(Config, Endpoint), String> {
-    for flag in NOT_YET {
-        if parsed.bool(flag) {
-            return Err(format!("--{flag} is not supported by this version; leave it out"));
-        }
-    }
-    if !parsed.string("proxy-endpoint").is_empty() {
-        return Err("--proxy-endpoint is not supported by this version; leave it out".to_owned());
-    }
     let accepted = "accepted-mutable-parameter-names";
     let config = Config {
         driver_name: parsed.string("drivername").to_owned(),
@@ -35,7 +23,18 @@ pub fn read(parsed: &Parsed) -> Result<(Config, Endpoint), String> {
         enable_topology: parsed.bool("enable-topology"),
         enable_modify: parsed.bool("enable-controller-modify-volume"),
         accepted_mutable_parameters: parsed.is_set(accepted).then(|| parsed.list(accepted).to_vec()),
+        enable_volume_health: parsed.bool("enable-volume-health"),
+        log_secrets: parsed.bool("log-secrets"),
+        enable_list_snapshots: parsed.bool("enable-list-snapshots"),
+        enable_snapshot_metadata: parsed.bool("enable-snapshot-metadata"),
+        merge_metadata_blocks: merge_blocks(parsed.string("snapshot-metadata-block-type"))?,
+        enable_attach: parsed.bool("enable-attach"),
         attach_limit: parsed.int("attach-limit"),
+        list_published_nodes: parsed.bool("list-volumes-published-nodes"),
+        enable_expansion: parsed.bool("enable-volume-expansion"),
+        disable_controller_expansion: parsed.bool("disable-controller-expansion"),
+        disable_node_expansion: parsed.bool("disable-node-expansion"),
+        max_volume_size_node: parsed.int("max-volume-size-node"),
     };
     // Upstream's order: name and node are checked before the endpoint.
     config.check().map_err(str::to_owned)?;
@@ -44,6 +43,15 @@ pub fn read(parsed: &Parsed) -> Result<(Config, Endpoint), String> {
     }
     let endpoint = parsed.string("endpoint").parse::<Endpoint>().map_err(|error| error.to_string())?;
     Ok((config, endpoint))
+}
+
+/// Upstream takes UNKNOWN as well, by mistake.
+fn merge_blocks(text: &str) -> Result<bool, String> {
+    match text {
+        "FIXED_LENGTH" => Ok(false),
+        "VARIABLE_LENGTH" => Ok(true),
+        _ => Err(format!("invalid --snapshot-metadata-block-type {text}: FIXED_LENGTH or VARIABLE_LENGTH")),
+    }
 }
 
 fn capacity(parsed: &Parsed) -> Result<std::collections::BTreeMap<String, i64>, String> {
@@ -99,9 +107,7 @@ mod tests {
             ("--nodeid=n --drivername=", "no driver name provided"),
             ("--nodeid=n --endpoint=", "no driver endpoint provided"),
             ("--nodeid=n --endpoint=unix://", "Invalid endpoint: unix://"),
-            ("--nodeid=n --enable-attach=true", "--enable-attach is not supported"),
-            ("--nodeid=n --enable-snapshot-metadata", "--enable-snapshot-metadata is not supported"),
-            ("--nodeid=n --proxy-endpoint=tcp://:1", "--proxy-endpoint is not supported"),
+            ("--nodeid=n --snapshot-metadata-block-type=X", "invalid --snapshot-metadata-block-type X"),
         ] {
             let error = read_line(line).unwrap_err();
             assert!(error.starts_with(text), "{line}: {error}");

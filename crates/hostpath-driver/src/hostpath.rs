@@ -29,7 +29,7 @@ pub struct Hostpath {
     pub(crate) data: Data,
     pub(crate) keys: Exclusivity,
     pub(crate) steps: Steps,
-    random: Random,
+    pub(crate) random: Random,
     _lock: DirectoryLock,
 }
 
@@ -83,12 +83,15 @@ impl Hostpath {
         self.keys.clone()
     }
 
-    /// A handle that no volume has; with seeded randomness a restarted driver draws the same ones again.
+    /// A handle that nothing has; with seeded randomness a restarted driver draws the same ones again.
     pub(crate) fn new_id(&self) -> String {
         let state = self.store.get();
         loop {
             let id = self.random.uuid().to_string();
-            if state.volume(&id).is_none() {
+            let taken = state.volume(&id).is_some()
+                || state.snapshots().get(&id).is_some()
+                || state.groups().get(&id).is_some();
+            if !taken {
                 return id;
             }
         }

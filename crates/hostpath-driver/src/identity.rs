@@ -15,11 +15,16 @@ impl Identity for Plugin {
         }
     }
 
-    /// The group controller and snapshot metadata services follow when the driver has them.
     fn plugin_capabilities(&self) -> Vec<Type> {
-        let mut capabilities = vec![plugin_service(service::Type::ControllerService)];
+        let mut capabilities = vec![
+            plugin_service(service::Type::ControllerService),
+            plugin_service(service::Type::GroupControllerService),
+        ];
         if self.driver.config().enable_topology {
             capabilities.push(plugin_service(service::Type::VolumeAccessibilityConstraints));
+        }
+        if self.driver.config().enable_snapshot_metadata {
+            capabilities.push(plugin_service(service::Type::SnapshotMetadataService));
         }
         capabilities
     }

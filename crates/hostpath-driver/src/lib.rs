@@ -17,7 +17,9 @@ mod identity;
 mod node;
 mod plugin;
 pub mod policy;
+mod proxy;
 mod reconcile;
+mod snapshot;
 pub mod state;
 pub mod steps;
 pub mod store;
@@ -26,6 +28,7 @@ use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use csi_driver_kit::endpoint::Endpoint;
 use csi_driver_kit::server::{Listener, ServeError};
 use sidecar_core::context::Context;
 use sidecar_core::entry::prologue;
@@ -45,6 +48,10 @@ const MARGIN: Duration = Duration::from_secs(1);
 /// The whole life of the driver: settings, state directory, socket, calls, end.
 pub async fn run(parsed: Parsed, context: Context) -> Result<(), Exit> {
     prologue(&parsed, &context)?;
+    let proxied = parsed.string("proxy-endpoint");
+    if !proxied.is_empty() {
+        return forward(parsed.string("endpoint"), proxied, &context).await;
+    }
     if parsed.bool("ephemeral") {
         eprintln!("The --ephemeral flag is deprecated: it is only for Kubernetes 1.15 and older.");
     }
@@ -62,6 +69,15 @@ pub async fn run(parsed: Parsed, context: Context) -> Result<(), Exit> {
         tracing::warn!("Calls were still running at the end of the grace period; the next start clears up");
     }
     Ok(())
+}
+
+/// Proxy mode: no driver at all.
+async fn forward(endpoint: &str, proxied: &str, context: &Context) -> Result<(), Exit> {
+    let parse = |text: &str| text.parse::<Endpoint>().map_err(|error| not_initialized(error.to_string()));
+    let (endpoint, proxied) = (parse(endpoint)?, parse(proxied)?);
+    stop_on_other_signals(&context.shutdown)?;
+    tracing::info!(endpoint = %endpoint, proxied = %proxied, "Forwarding connections");
+    proxy::run(&endpoint, &proxied, context.shutdown.requested()).await.map_err(not_listening)
 }
 
 /// Upstream's words, on stdout as there.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use csi_client::csi::snapshot_metadata_server::SnapshotMetadataServer;
 use csi_driver_kit::driver::Answer;
 use csi_driver_kit::service::{Service, Settings};
 use tokio::sync::oneshot;
@@ -19,8 +20,19 @@ pub struct Plugin {
 impl Plugin {
     /// The services of `driver`, with validation, exclusivity and logging in front.
     pub fn service(driver: Arc<Hostpath>) -> Service<Self> {
-        let settings = Settings { exclusivity: driver.exclusivity(), ..Settings::default() };
-        Service::new(Arc::new(Self { driver }), settings)
+        let settings = Settings {
+            exclusivity: driver.exclusivity(),
+            log_secrets: driver.config().log_secrets,
+            ..Settings::default()
+        };
+        let with_metadata = driver.config().enable_snapshot_metadata;
+        let plugin = Arc::new(Self { driver });
+        let service = Service::new(plugin.clone(), settings);
+        if !with_metadata {
+            return service;
+        }
+        service
+            .with_routes(move |routes| routes.add_service(SnapshotMetadataServer::from_arc(plugin.clone())))
     }
 
     /// Runs a call on a thread of its own: the driver's methods are system calls on files, and removing a large

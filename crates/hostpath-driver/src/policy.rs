@@ -3,15 +3,26 @@
 use std::collections::BTreeMap;
 
 use csi_client::csi::volume_capability::AccessType as Access;
+use csi_client::csi::volume_content_source::Type as Source;
 use csi_client::csi::{CapacityRange, CreateVolumeRequest, VolumeCapability};
 
+use csi_driver_kit::filesystem::Kind;
+
 use crate::config::Config;
+use crate::data::Shape;
 use crate::error::Error;
 use crate::state::{AccessType, State, Volume};
 use sidecar_core::quantity::binary_si;
 
 /// The parameter that names a capacity pool.
 pub const KIND: &str = "kind";
+
+/// The parameter that asks for a volume with a filesystem of its own, and of its own size, instead of a directory of
+/// the node's filesystem. Upstream's driver ignores it.
+pub const FILESYSTEM: &str = "filesystem";
+
+/// The parameter of snapshot classes.
+const IGNORE_FAILED_READ: &str = "ignoreFailedRead";
 
 /// Images are made of whole pages, which every block size divides.
 const IMAGE_UNIT: i64 = 4096;
@@ -30,6 +41,10 @@ pub struct Wanted {
     pub limit: i64,
     /// Directory or image.
     pub access_type: AccessType,
+    /// The filesystem to make in the image of a mounted volume; `None` for a directory.
+    pub filesystem: Option<Kind>,
+    /// What it is to be filled with.
+    pub source: Option<Source>,
     /// Opaque parameters, echoed as the volume's context.
     pub parameters: BTreeMap<String, String>,
 }
@@ -38,17 +53,15 @@ impl Wanted {
     /// Reads a validated request.
     pub fn from_request(request: CreateVolumeRequest, config: &Config) -> Result<Self, Error> {
         check_mutable_parameters(&request.mutable_parameters, config)?;
-        if request.volume_content_source.is_some() {
-            return Err(Error::Unsupported(
-                "creating a volume from a snapshot or volume is not supported".into(),
-            ));
-        }
         let range = request.capacity_range.unwrap_or_default();
+        let access_type = access_type(&request.volume_capabilities);
         Ok(Self {
-            access_type: access_type(&request.volume_capabilities),
+            access_type,
+            filesystem: filesystem(access_type, &request.parameters)?,
             name: request.name,
             size: size_of(&range),
             limit: range.limit_bytes,
+            source: request.volume_content_source.and_then(|source| source.r#type),
             parameters: request.parameters,
         })
     }
@@ -56,6 +69,18 @@ impl Wanted {
     /// The capacity pool that was asked for; empty for any.
     pub fn kind(&self) -> &str {
         self.parameters.get(KIND).map_or("", String::as_str)
+    }
+}
+
+/// A class may serve block volumes as well, which have no filesystem.
+fn filesystem(access_type: AccessType, parameters: &BTreeMap<String, String>) -> Result<Option<Kind>, Error> {
+    match (access_type, parameters.get(FILESYSTEM).map(String::as_str)) {
+        (AccessType::Block, _) | (_, None | Some("")) => Ok(None),
+        (AccessType::Mount, Some(name)) => Kind::named(name).map(Some).ok_or_else(|| {
+            Error::Invalid(format!(
+                "parameter {FILESYSTEM:?}: this driver cannot make the filesystem {name:?}"
+            ))
+        }),
     }
 }
 
@@ -109,7 +134,78 @@ pub fn check_same(existing: &Volume, wanted: &Wanted) -> Result<(), Error> {
         let text = format!("Volume with the same name: {name} but with different parameters already exist");
         return Err(Error::Exists(text));
     }
+    check_same_source(existing, wanted.source.as_ref())
+}
+
+/// Upstream's driver means to record where a volume came from, and does not: of its volumes nothing is known.
+fn check_same_source(existing: &Volume, wanted: Option<&Source>) -> Result<(), Error> {
+    let (snapshot, volume) = match wanted {
+        Some(Source::Snapshot(source)) => (source.snapshot_id.as_str(), ""),
+        Some(Source::Volume(source)) => ("", source.volume_id.as_str()),
+        None => ("", ""),
+    };
+    let differs =
+        |kept: &str, asked: &str| kept != asked && (existing.parameters.is_some() || !kept.is_empty());
+    if differs(&existing.parent_snapshot, snapshot) {
+        return Err(Error::Exists("existing volume source snapshot id not matching".into()));
+    }
+    if differs(&existing.parent_volume, volume) {
+        return Err(Error::Exists("existing volume source volume id not matching".into()));
+    }
     Ok(())
+}
+
+/// What a new volume is filled with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// `snapshot` or `volume`, for messages.
+    pub what: &'static str,
+    /// Its handle.
+    pub id: String,
+    /// Bytes.
+    pub size: i64,
+    /// Directory or image.
+    pub access_type: AccessType,
+    /// The filesystem in the image.
+    pub filesystem: Option<Kind>,
+}
+
+/// The size of a volume that is filled from `origin`: what was asked for, or else as large as the origin.
+pub fn filled_size(wanted: &Wanted, origin: &Origin) -> Result<i64, Error> {
+    let Origin { what, id, size, .. } = origin;
+    if origin.access_type != wanted.access_type {
+        return Err(Error::Invalid(format!("{what} {id} mode is not compatible with requested mode")));
+    }
+    if origin.filesystem != wanted.filesystem {
+        let has = origin.filesystem.map_or("none", Kind::name);
+        let asked = wanted.filesystem.map_or("none", Kind::name);
+        let text = format!("{what} {id} has the filesystem {has}, the request has the parameter for {asked}");
+        return Err(Error::Invalid(text));
+    }
+    let asked = if wanted.size == 0 { *size } else { wanted.size };
+    if *size > asked || (wanted.limit > 0 && *size > wanted.limit) {
+        let text = format!("{what} {id} size {size} is greater than requested volume size {asked}");
+        return Err(Error::OutOfRange(text));
+    }
+    Ok(asked)
+}
+
+/// Whether files that cannot be read are to be left out of a snapshot. Images have no files.
+pub fn ignore_failed_read(
+    volume: &Volume,
+    parameters: &BTreeMap<String, String>,
+    class: &str,
+) -> Result<bool, Error> {
+    let Some(text) = parameters.get(IGNORE_FAILED_READ).filter(|_| !volume.has_image()) else {
+        return Ok(false);
+    };
+    match text.as_str() {
+        "1" | "t" | "T" | "TRUE" | "true" | "True" => Ok(true),
+        "0" | "f" | "F" | "FALSE" | "false" | "False" => Ok(false),
+        _ => Err(Error::Invalid(format!(
+            "invalid {class} class parameters: parameter {IGNORE_FAILED_READ}: {text:?} is neither true nor false"
+        ))),
+    }
 }
 
 /// Finds the capacity pool for a new volume (sheet, 5.3); empty without capacity simulation.
@@ -154,6 +250,18 @@ pub fn available(state: &State, config: &Config, kind: &str) -> i64 {
     total.saturating_sub(state.used(kind)).max(0)
 }
 
+/// What the data of a new volume is to be.
+pub(crate) fn shape(volume: &Volume, limit: i64) -> Result<Shape, Error> {
+    match volume.filesystem() {
+        Some(kind) => {
+            let size = volume.size.max(i64::try_from(kind.smallest()).unwrap_or(i64::MAX));
+            image_size(size, limit).map(Shape::Image)
+        }
+        None if volume.access_type == AccessType::Block => image_size(volume.size, limit).map(Shape::Image),
+        None => Ok(Shape::Directory),
+    }
+}
+
 /// The size of the image for a volume of `size` bytes: no smaller, and never above the limit.
 pub fn image_size(size: i64, limit: i64) -> Result<u64, Error> {
     let least = if size > 0 { size } else { SMALLEST_IMAGE };
@@ -165,6 +273,52 @@ pub fn image_size(size: i64, limit: i64) -> Result<u64, Error> {
             Error::OutOfRange(text)
         })?;
     u64::try_from(bytes).map_err(|_| Error::OutOfRange(format!("Requested capacity {size} is negative")))
+}
+
+/// Whether a volume of this size is allowed at all.
+pub fn check_expandable(wanted: i64, max: i64) -> Result<(), Error> {
+    if wanted > max {
+        return Err(Error::OutOfRange(format!("Requested capacity {wanted} exceeds maximum allowed {max}")));
+    }
+    Ok(())
+}
+
+/// The new size of a volume: never smaller than it is.
+pub fn expanded(
+    state: &State,
+    config: &Config,
+    volume: &Volume,
+    range: &CapacityRange,
+) -> Result<i64, Error> {
+    let wanted = range.required_bytes;
+    if range.limit_bytes > 0 && volume.size > range.limit_bytes {
+        let (size, limit) = (volume.size, range.limit_bytes);
+        return Err(Error::OutOfRange(format!("the volume has {size} bytes already, more than {limit}")));
+    }
+    let more = wanted.saturating_sub(volume.size);
+    if more > 0
+        && let Some(total) = config.capacity.get(&volume.kind)
+        && state.used(&volume.kind).saturating_add(more) > *total
+    {
+        return Err(Error::NoCapacity(format!(
+            "requested capacity {wanted} exceeds remaining capacity for \"{}\", {} out of {} already used",
+            volume.kind,
+            binary_si(state.used(&volume.kind)),
+            binary_si(*total)
+        )));
+    }
+    Ok(volume.size.max(wanted))
+}
+
+/// Whether one more volume can be attached to the node.
+pub fn check_attach_limit(state: &State, config: &Config) -> Result<(), Error> {
+    let attached = state.volumes().filter(|volume| volume.attached).count();
+    let full = usize::try_from(config.attach_limit).is_ok_and(|limit| limit > 0 && attached >= limit);
+    if full {
+        let node = &config.node_id;
+        return Err(Error::NoCapacity(format!("Cannot attach any more volumes to this node ('{node}')")));
+    }
+    Ok(())
 }
 
 /// One page of a list: which entries, and the token of the next page.
@@ -192,13 +346,32 @@ pub fn page(total: usize, token: &str, max_entries: i32) -> Result<Page, Error> 
             index.ok_or_else(|| Error::BadToken(format!("startingToken {number} should be at least 1")))?
         }
     };
+    Ok(cut_page(total, start, max_entries, 1))
+}
+
+/// The same for snapshots, whose tokens count from 0 and must not be past the end.
+pub fn snapshot_page(total: usize, token: &str, max_entries: i32) -> Result<Page, Error> {
+    let start = match token {
+        "" => 0,
+        token => match token.parse::<u32>().ok().and_then(|index| usize::try_from(index).ok()) {
+            Some(index) if index <= total => index,
+            Some(index) => {
+                return Err(Error::BadToken(format!("startingToken={index} > len(snapshots)={total}")));
+            }
+            None => return Err(Error::BadToken(format!("startingToken {token:?} is not a number"))),
+        },
+    };
+    Ok(cut_page(total, start, max_entries, 0))
+}
+
+fn cut_page(total: usize, start: usize, max_entries: i32, first: usize) -> Page {
     let left = total.saturating_sub(start);
     let count = match usize::try_from(max_entries) {
         Ok(max) if max > 0 => left.min(max),
         _ => left,
     };
-    let next = if count < left { (start + count + 1).to_string() } else { String::new() };
-    Ok(Page { start, count, next })
+    let next = if count < left { (start + count + first).to_string() } else { String::new() };
+    Page { start, count, next }
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@
 //! | volume recorded, data in `.creating` | creation cut off after it was recorded | data gets its place |
 //! | volume recorded, data in `.deleting` | deletion cut off before it was recorded | data put back |
 //! | data in a side directory, volume not recorded | creation cut off before, deletion after | data removed |
+//! | the same for snapshots | the same | the same |
+//! | filesystem frozen | snapshot cut off | thawed |
 //! | ephemeral volume without a publication | publication never answered | volume removed |
 //! | loop device of an image, not shown anywhere | publication or removal cut off | unbound |
 //! | publication recorded, nothing mounted | the node restarted, or publication cut off | kept: kubelet publishes again or takes it back |
@@ -18,7 +20,7 @@ use csi_driver_kit::mounts::MountTable;
 use crate::error::Error;
 use crate::hostpath::Hostpath;
 use crate::node::shown::{self, Shown};
-use crate::state::{AccessType, Volume};
+use crate::state::Volume;
 
 /// Finishes or undoes what was left half done.
 pub(crate) fn run(driver: &Hostpath) -> Result<(), Error> {
@@ -28,6 +30,14 @@ pub(crate) fn run(driver: &Hostpath) -> Result<(), Error> {
         if !driver.data.restore(&volume.id)? {
             tracing::error!(volume = volume.id, "The data of this volume is missing");
         }
+    }
+    for snapshot in state.snapshots().iter() {
+        if !driver.data.restore(&snapshot.file())? {
+            tracing::error!(snapshot = snapshot.id, "The data of this snapshot is missing");
+        }
+    }
+    for volume in state.volumes() {
+        driver.thaw(volume)?;
     }
     for volume in state.volumes().filter(|volume| volume.ephemeral && volume.published.is_empty()) {
         tracing::info!(volume = volume.id, "Removing ephemeral volume that was never published");
@@ -46,7 +56,7 @@ pub(crate) fn run(driver: &Hostpath) -> Result<(), Error> {
 
 fn release_unused_loops(driver: &Hostpath, volume: &Volume, mounts: &MountTable) -> Result<(), Error> {
     let image = driver.data.path(&volume.id);
-    if volume.access_type == AccessType::Mount || !exists(&image)? {
+    if !volume.has_image() || !exists(&image)? {
         return Ok(());
     }
     let in_use = shown::loops_in_use(driver, volume, mounts)?;

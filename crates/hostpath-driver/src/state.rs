@@ -1,13 +1,19 @@
-//! What the driver remembers: volumes, in the form that upstream's driver writes and reads (sheet, section 4).
+//! What the driver remembers: volumes and snapshots, in the form that upstream's driver writes and reads (sheet, section 4).
 //!
-//! Keys are upstream's. Two more are written at the end of a volume, which upstream ignores; without them (a file
-//! that upstream wrote) the checks that need them are skipped. Snapshots and group snapshots are carried along
-//! untouched until this driver has them.
+//! Keys are upstream's. A few more are written at the end of a record, which upstream ignores; without them (a file
+//! that upstream wrote) the checks that need them are skipped.
+
+mod snapshot;
+mod table;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use csi_driver_kit::filesystem::Kind;
 use serde::{Deserialize, Deserializer, Serialize};
+
+pub use snapshot::{Group, Snapshot, Time};
+pub use table::{Record, Table};
 
 /// Whether a volume is a directory or an image behind a loop device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -94,6 +100,9 @@ pub struct Volume {
     /// Paths where it is published.
     #[serde(deserialize_with = "list_or_null")]
     pub published: Vec<String>,
+    /// The filesystem in its image, if it is one that is mounted; empty for a directory.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub filesystem: String,
     /// Parameters of its creation; `None` if upstream created it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parameters: Option<BTreeMap<String, String>>,
@@ -102,7 +111,27 @@ pub struct Volume {
     pub publications: Vec<Publication>,
 }
 
+impl Record for Volume {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+}
+
 impl Volume {
+    /// The filesystem in the image of this volume. Neither directories nor block volumes have one.
+    pub fn filesystem(&self) -> Option<Kind> {
+        Kind::named(&self.filesystem)
+    }
+
+    /// Whether its data is an image, behind a loop device when in use.
+    pub fn has_image(&self) -> bool {
+        self.access_type == AccessType::Block || self.filesystem().is_some()
+    }
+
     /// Records a publication, in the place of an earlier one at the same path.
     pub fn publish(&mut self, publication: Publication) {
         self.unpublish(&publication.target);
@@ -122,13 +151,12 @@ impl Volume {
     }
 }
 
-/// Everything the driver remembers. Cloning is cheap: volumes are shared.
+/// Everything the driver remembers. Cloning is cheap: records are shared.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct State {
-    volumes: BTreeMap<Arc<str>, Arc<Volume>>,
-    names: BTreeMap<Arc<str>, Arc<str>>,
-    snapshots: Vec<serde_json::Value>,
-    group_snapshots: Vec<serde_json::Value>,
+    volumes: Table<Volume>,
+    snapshots: Table<Snapshot>,
+    groups: Table<Group>,
 }
 
 impl State {
@@ -139,28 +167,42 @@ impl State {
 
     /// The volume that was asked for under this name.
     pub fn volume_by_name(&self, name: &str) -> Option<&Arc<Volume>> {
-        self.volumes.get(self.names.get(name)?)
+        self.volumes.by_name(name)
     }
 
     /// All volumes, by handle.
     pub fn volumes(&self) -> impl ExactSizeIterator<Item = &Arc<Volume>> {
-        self.volumes.values()
+        self.volumes.iter()
     }
 
     /// Adds a volume or replaces the one with the same handle.
     pub fn put(&mut self, volume: Volume) {
-        let id: Arc<str> = volume.id.as_str().into();
-        self.names.insert(volume.name.as_str().into(), id.clone());
-        self.volumes.insert(id, Arc::new(volume));
+        self.volumes.put(volume);
     }
 
     /// Forgets a volume.
     pub fn remove(&mut self, id: &str) {
-        if let Some(volume) = self.volumes.remove(id)
-            && self.names.get(volume.name.as_str()).is_some_and(|named| **named == *id)
-        {
-            self.names.remove(volume.name.as_str());
-        }
+        self.volumes.remove(id);
+    }
+
+    /// The snapshots.
+    pub fn snapshots(&self) -> &Table<Snapshot> {
+        &self.snapshots
+    }
+
+    /// The snapshots, to be changed.
+    pub fn snapshots_mut(&mut self) -> &mut Table<Snapshot> {
+        &mut self.snapshots
+    }
+
+    /// The group snapshots.
+    pub fn groups(&self) -> &Table<Group> {
+        &self.groups
+    }
+
+    /// The group snapshots, to be changed.
+    pub fn groups_mut(&mut self) -> &mut Table<Group> {
+        &mut self.groups
     }
 
     /// Bytes taken from a capacity pool, by ephemeral volumes too.
@@ -172,8 +214,11 @@ impl State {
 
     /// The content of the state file.
     pub fn to_json(&self) -> Result<Vec<u8>, serde_json::Error> {
-        let volumes = self.volumes.values().map(AsRef::as_ref).collect();
-        let file = Written { volumes, snapshots: &self.snapshots, group_snapshots: &self.group_snapshots };
+        let file = Written {
+            volumes: self.volumes.iter().map(AsRef::as_ref).collect(),
+            snapshots: self.snapshots.iter().map(AsRef::as_ref).collect(),
+            group_snapshots: self.groups.iter().map(AsRef::as_ref).collect(),
+        };
         serde_json::to_vec(&file)
     }
 
@@ -184,11 +229,20 @@ impl State {
             return Err(serde::de::Error::custom("it is not a JSON object"));
         }
         let file: Read = serde_json::from_slice(content)?;
-        let mut state =
-            Self { snapshots: file.snapshots, group_snapshots: file.group_snapshots, ..Self::default() };
+        let mut state = Self::default();
         for volume in file.volumes {
             check(&state, &volume).map_err(serde::de::Error::custom)?;
             state.put(volume);
+        }
+        for snapshot in file.snapshots {
+            check_id("Id", &snapshot.id, state.snapshots.get(&snapshot.id).is_some())
+                .map_err(serde::de::Error::custom)?;
+            state.snapshots.put(snapshot);
+        }
+        for group in file.group_snapshots {
+            check_id("Id", &group.id, state.groups.get(&group.id).is_some())
+                .map_err(serde::de::Error::custom)?;
+            state.groups.put(group);
         }
         Ok(state)
     }
@@ -196,13 +250,18 @@ impl State {
 
 /// Refuses what would make the driver touch a wrong file or lose a volume.
 fn check(state: &State, volume: &Volume) -> Result<(), String> {
-    if !is_safe_id(&volume.id) {
-        return Err(format!("VolID {:?} cannot be the name of a file", volume.id));
-    }
-    if state.volume(&volume.id).is_some() {
-        return Err(format!("VolID {:?} is there twice", volume.id));
+    check_id("VolID", &volume.id, state.volume(&volume.id).is_some())?;
+    if !volume.filesystem.is_empty() && volume.filesystem().is_none() {
+        return Err(format!("Filesystem {:?} of volume {:?} is unknown", volume.filesystem, volume.id));
     }
     Ok(())
+}
+
+fn check_id(key: &str, id: &str, twice: bool) -> Result<(), String> {
+    if !is_safe_id(id) {
+        return Err(format!("{key} {id:?} cannot be the name of a file"));
+    }
+    if twice { Err(format!("{key} {id:?} is there twice")) } else { Ok(()) }
 }
 
 /// Ends of the names of the driver's own files: the state, and upstream's snapshots.
@@ -219,8 +278,8 @@ pub fn is_safe_id(id: &str) -> bool {
 #[serde(rename_all = "PascalCase")]
 struct Written<'a> {
     volumes: Vec<&'a Volume>,
-    snapshots: &'a [serde_json::Value],
-    group_snapshots: &'a [serde_json::Value],
+    snapshots: Vec<&'a Snapshot>,
+    group_snapshots: Vec<&'a Group>,
 }
 
 #[derive(Deserialize)]
@@ -229,12 +288,14 @@ struct Read {
     #[serde(default, deserialize_with = "list_or_null")]
     volumes: Vec<Volume>,
     #[serde(default, deserialize_with = "list_or_null")]
-    snapshots: Vec<serde_json::Value>,
+    snapshots: Vec<Snapshot>,
     #[serde(default, deserialize_with = "list_or_null")]
-    group_snapshots: Vec<serde_json::Value>,
+    group_snapshots: Vec<Group>,
 }
 
-fn list_or_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+pub(crate) fn list_or_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 

@@ -46,6 +46,13 @@ impl BoundSocket {
         Ok(bound)
     }
 
+    pub(super) async fn accept(&self) -> std::io::Result<tokio::net::UnixStream> {
+        match &self.listener {
+            Some(listener) => Ok(listener.accept().await?.0),
+            None => Err(std::io::ErrorKind::NotConnected.into()),
+        }
+    }
+
     /// The listener, for the server; can be taken once.
     pub(super) fn listener(&mut self) -> Result<UnixListener, SocketError> {
         let gone = || OsError::new("listen on", &self.path, rustix::io::Errno::BADF);

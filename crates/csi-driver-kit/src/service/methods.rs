@@ -75,7 +75,7 @@ macro_rules! methods {
                     concat!("/csi.v1.", $service, "/", $method),
                     request,
                     |_driver| {
-                        $(_driver.$admit($capability)?;)?
+                        $(_driver.$admit($method, $capability)?;)?
                         Ok(())
                     },
                     |driver, request| async move { driver.$name(request).await },

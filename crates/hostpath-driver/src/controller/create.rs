@@ -5,12 +5,18 @@
 //! retry finishes the rest.
 
 use csi_client::csi;
-use csi_driver_kit::exclusivity::Key;
+use csi_client::csi::volume_content_source::Type as Source;
+use csi_driver_kit::exclusivity::{Held, Key};
+use csi_driver_kit::filesystem::{Identity, Kind};
 
+use crate::data::Shape;
 use crate::error::Error;
 use crate::hostpath::Hostpath;
-use crate::policy::{self, Wanted};
-use crate::state::{AccessType, Volume};
+use crate::policy::{self, Origin, Wanted};
+use crate::state::{Snapshot, Volume};
+
+/// Any user of a pod may write, as in a directory volume.
+const ROOT_MODE: u16 = 0o777;
 
 impl Hostpath {
     /// Makes a volume, or finds the one that was made for the same request before.
@@ -24,7 +30,8 @@ impl Hostpath {
             Some(id) => self.find_same(&id, &wanted)?,
             None => self.make_wanted(&wanted)?,
         };
-        let volume = self.describe(&volume, wanted.parameters);
+        let content_source = wanted.source.map(|source| csi::VolumeContentSource { r#type: Some(source) });
+        let volume = csi::Volume { content_source, ..self.describe(&volume, wanted.parameters) };
         Ok(csi::CreateVolumeResponse { volume: Some(volume) })
     }
 
@@ -44,13 +51,28 @@ impl Hostpath {
     }
 
     fn make_wanted(&self, wanted: &Wanted) -> Result<Volume, Error> {
+        // The origin is held until the copy is made.
+        let (origin, _held) = match &wanted.source {
+            None => (None, None),
+            Some(source) => self.origin(source).map(|(origin, held)| (Some(origin), Some(held)))?,
+        };
+        let size = origin.as_ref().map_or(Ok(wanted.size), |origin| policy::filled_size(wanted, origin))?;
+        let (mut parent_snapshot, mut parent_volume) = (String::new(), String::new());
+        match &wanted.source {
+            Some(Source::Snapshot(source)) => parent_snapshot.clone_from(&source.snapshot_id),
+            Some(Source::Volume(source)) => parent_volume.clone_from(&source.volume_id),
+            None => {}
+        }
         let id = self.new_id();
         let volume = Volume {
+            parent_snapshot,
+            parent_volume,
             name: wanted.name.clone(),
             path: self.data.path(&id).to_string_lossy().into_owned(),
             id,
-            size: wanted.size,
+            size,
             access_type: wanted.access_type,
+            filesystem: wanted.filesystem.map_or("", Kind::name).to_owned(),
             kind: wanted.kind().to_owned(),
             parameters: Some(wanted.parameters.clone()),
             ..Volume::default()
@@ -58,22 +80,52 @@ impl Hostpath {
         self.make(volume, wanted.limit)
     }
 
+    /// What a new volume is filled with, and the key that keeps others away from it.
+    fn origin(&self, source: &Source) -> Result<(Origin, Held), Error> {
+        match source {
+            Source::Snapshot(source) => {
+                let held = self.keys.acquire(Key::Snapshot(source.snapshot_id.clone()))?;
+                Ok((self.snapshot_origin(&source.snapshot_id)?, held))
+            }
+            Source::Volume(source) => {
+                let held = self.keys.acquire(Key::Volume(source.volume_id.clone()))?;
+                let volume = self.volume(&source.volume_id)?;
+                let origin = Origin {
+                    what: "volume",
+                    id: volume.id.clone(),
+                    size: volume.size,
+                    access_type: volume.access_type,
+                    filesystem: volume.filesystem(),
+                };
+                Ok((origin, held))
+            }
+        }
+    }
+
     /// Makes a new volume with its data; on failure nothing of it is left. `volume.kind` is what was asked for,
     /// the answer has what was found.
     pub(crate) fn make(&self, volume: Volume, limit: i64) -> Result<Volume, Error> {
         // Asked before any work is done, and again with the record, since others are being made meanwhile.
         policy::place(&self.store.get(), &self.config, volume.size, &volume.kind)?;
-        let image_size = match volume.access_type {
-            AccessType::Mount => 0,
-            AccessType::Block => policy::image_size(volume.size, limit)?,
-        };
+        let shape = policy::shape(&volume, limit)?;
         let id = volume.id.clone();
-        self.make_in_steps(volume, image_size).inspect_err(|_| self.unmake(&id))
+        self.make_in_steps(volume, shape).inspect_err(|_| self.unmake(&id))
     }
 
-    fn make_in_steps(&self, mut volume: Volume, image_size: u64) -> Result<Volume, Error> {
+    fn make_in_steps(&self, mut volume: Volume, shape: Shape) -> Result<Volume, Error> {
         let id = volume.id.clone();
-        self.data.make(&id, volume.access_type, image_size)?;
+        self.data.make(&id, shape)?;
+        if !volume.parent_snapshot.is_empty() {
+            self.data.fill(&id, shape, &Snapshot::file_of(&volume.parent_snapshot))?;
+            self.steps.reach("create: filled")?;
+        } else if !volume.parent_volume.is_empty() {
+            let parent = self.volume(&volume.parent_volume)?;
+            let _still = self.hold_still(&[parent.as_ref()])?;
+            self.data.fill(&id, shape, &parent.id)?;
+            self.steps.reach("create: filled")?;
+        } else if let Some(filesystem) = volume.filesystem() {
+            self.data.format(&id, filesystem, &self.identity_of_filesystem())?;
+        }
         self.steps.reach("create: data made")?;
         let volume = self.store.commit(|state| {
             volume.kind = policy::place(state, &self.config, volume.size, &volume.kind)?;
@@ -84,6 +136,15 @@ impl Hostpath {
         self.data.reveal(&id)?;
         self.steps.reach("create: in place")?;
         Ok(volume)
+    }
+
+    fn identity_of_filesystem(&self) -> Identity {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        Identity {
+            uuid: self.random.uuid().into_bytes(),
+            created: u32::try_from(since.as_secs()).unwrap_or(u32::MAX),
+            root_mode: ROOT_MODE,
+        }
     }
 
     /// Undoes a creation that failed. What cannot be undone now is finished by the caller's retry, which finds the

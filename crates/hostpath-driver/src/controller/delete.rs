@@ -75,6 +75,11 @@ impl Hostpath {
                 target::remove(path.as_ref(), volume.access_type)?;
             }
         }
+        for path in volume.staged.iter().filter(|_| volume.filesystem().is_some()) {
+            if let Shown::Ours { .. } = shown::at(self, volume, path, &table)? {
+                mounts::unmount(path.as_ref())?;
+            }
+        }
         Ok(self.data.detach_loops(volume)?)
     }
 }

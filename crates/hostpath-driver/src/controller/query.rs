@@ -48,8 +48,8 @@ impl Hostpath {
             csi::list_volumes_response::Entry {
                 volume: Some(self.listed(volume)),
                 status: Some(csi::list_volumes_response::VolumeStatus {
-                    published_node_ids: published_nodes(volume),
-                    volume_condition: Some(health::of_data(&self.data, volume, &space)),
+                    published_node_ids: self.published_nodes(volume),
+                    volume_condition: Some(health::condition(health::of_data(&self.data, volume, &space))),
                 }),
             }
         });
@@ -62,10 +62,20 @@ impl Hostpath {
         let volume = self.volume(id)?;
         let space: Space = self.data.space()?;
         let status = csi::controller_get_volume_response::VolumeStatus {
-            published_node_ids: published_nodes(&volume),
-            volume_condition: Some(health::of_data(&self.data, &volume, &space)),
+            published_node_ids: self.published_nodes(&volume),
+            volume_condition: Some(health::condition(health::of_data(&self.data, &volume, &space))),
         };
         Ok(csi::ControllerGetVolumeResponse { volume: Some(self.listed(&volume)), status: Some(status) })
+    }
+
+    /// With attachment, where the volume is attached; else where it is published.
+    fn published_nodes(&self, volume: &Volume) -> Vec<String> {
+        let (there, node) = if self.config.enable_attach {
+            (volume.attached, &self.config.node_id)
+        } else {
+            (!volume.published.is_empty(), &volume.node_id)
+        };
+        if there { vec![node.clone()] } else { Vec::new() }
     }
 
     fn listed(&self, volume: &Volume) -> csi::Volume {
@@ -92,8 +102,4 @@ impl Hostpath {
         self.volume(&request.volume_id)?;
         Ok(csi::ControllerModifyVolumeResponse {})
     }
-}
-
-fn published_nodes(volume: &Volume) -> Vec<String> {
-    if volume.published.is_empty() { Vec::new() } else { vec![volume.node_id.clone()] }
 }

@@ -161,15 +161,31 @@ impl Hostpath {
                 self.steps.reach("publish: device bound")?;
                 mounts::bind(&device, path)?;
             }
-            AccessType::Mount if read_only => self.data.bind_read_only(&volume.id, path)?,
-            AccessType::Mount => mounts::bind(&self.data.path(&volume.id), path)?,
+            AccessType::Mount if read_only => {
+                self.data.bind_read_only(&volume.id, &self.source(volume)?, path)?;
+            }
+            AccessType::Mount => mounts::bind(&self.source(volume)?, path)?,
         }
         Ok(self.steps.reach("publish: mounted")?)
     }
 
+    /// The directory to show: the volume's own, or the place where its filesystem is staged.
+    fn source(&self, volume: &Volume) -> Result<PathBuf, Error> {
+        if volume.filesystem().is_none() {
+            return Ok(self.data.path(&volume.id));
+        }
+        let mounts = MountTable::read()?;
+        for staged in &volume.staged {
+            if let Shown::Ours { .. } = shown::at(self, volume, staged, &mounts)? {
+                return Ok(PathBuf::from(staged));
+            }
+        }
+        Err(Error::Precondition(format!("the filesystem of volume \"{}\" must be staged again", volume.id)))
+    }
+
     /// The device of an image, bound now if it is not: after a restart of the node none is. A read-only device of
     /// its own, since a read-only mount does not keep anyone from writing to a device.
-    fn loop_path(&self, volume: &Volume, read_only: bool) -> Result<PathBuf, Error> {
+    pub(crate) fn loop_path(&self, volume: &Volume, read_only: bool) -> Result<PathBuf, Error> {
         let image = self.data.path(&volume.id);
         let bound = loop_device::find(&image)?.into_iter().find(|device| device.read_only == read_only);
         let device = bound.map_or_else(|| loop_device::attach(&image, read_only), Ok)?;
@@ -196,8 +212,8 @@ impl Hostpath {
         self.change(&volume, |volume| volume.unpublish(target))
     }
 
-    fn release_loops(&self, volume: &Volume, without: &str) -> Result<(), Error> {
-        if volume.access_type == AccessType::Mount {
+    pub(crate) fn release_loops(&self, volume: &Volume, without: &str) -> Result<(), Error> {
+        if !volume.has_image() {
             return Ok(());
         }
         let mut others = volume.clone();

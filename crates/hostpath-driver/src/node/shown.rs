@@ -41,6 +41,10 @@ pub(crate) fn at(
             Some(device) => Shown::Ours { read_only: device.read_only },
             None => Shown::Foreign,
         }),
+        AccessType::Mount if volume.filesystem().is_some() => {
+            let same = loop_device::find(&data)?.iter().any(|device| device.is(mount.device));
+            Ok(if same { Shown::Ours { read_only: mount.read_only() } } else { Shown::Foreign })
+        }
         AccessType::Mount => {
             let same = identity(target)?.is_some_and(|shown| identity(&data).ok().flatten() == Some(shown));
             Ok(if same { Shown::Ours { read_only: mount.read_only() } } else { Shown::Foreign })
@@ -56,14 +60,16 @@ fn identity(path: &Path) -> Result<Option<(u64, u64)>, OsError> {
     }
 }
 
-/// The loop devices through which an image is shown at its recorded paths.
+/// The loop devices through which an image is mounted, or shown at its recorded paths.
 pub(crate) fn loops_in_use(
     driver: &Hostpath,
     volume: &Volume,
     mounts: &MountTable,
 ) -> Result<Vec<LoopDevice>, Error> {
     let image = driver.data.path(&volume.id);
-    let mut devices = Vec::new();
+    // The filesystem in an image can be mounted anywhere, also where only the record of a failed call says so.
+    let mut devices = loop_device::find(&image)?;
+    devices.retain(|device| mounts.iter().any(|mount| device.is(mount.device)));
     for target in &volume.published {
         let target = Path::new(target);
         if mounts.at(target).is_some() {

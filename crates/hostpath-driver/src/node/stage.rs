@@ -1,26 +1,71 @@
-//! NodeStageVolume and NodeUnstageVolume: a record only, since there is nothing to prepare on the node that has the
-//! data.
+//! NodeStageVolume and NodeUnstageVolume: for most volumes a record only, since there is nothing to prepare on the node
+//! that has the data. A filesystem of the volume's own is mounted here.
+//!
+//! The record comes before the mount and goes after it, so that every mount is on record.
 
+use std::path::Path;
+
+use csi_driver_kit::filesystem::Kind;
+use csi_driver_kit::mounts::{self, MountTable};
+
+use super::shown::{self, Shown};
 use crate::error::Error;
 use crate::hostpath::Hostpath;
 use crate::state::Volume;
 
 impl Hostpath {
-    /// Records that the volume is staged at `path`.
+    /// Records that the volume is staged at `path`, and mounts its filesystem there if it has one of its own.
     pub fn stage(&self, id: &str, path: &str) -> Result<(), Error> {
         let volume = self.volume(id)?;
-        if volume.staged.iter().any(|staged| staged == path) {
-            return Ok(());
+        if self.config.enable_attach && !volume.attached {
+            return Err(Error::Internal(format!(
+                "ControllerPublishVolume must be called on volume '{id}' before staging on node"
+            )));
         }
-        if !volume.staged.is_empty() {
+        let known = volume.staged.iter().any(|staged| staged == path);
+        if !known && !volume.staged.is_empty() {
             let places = list(&volume.staged);
             return Err(Error::Precondition(format!("volume \"{id}\" is already staged at {places}")));
         }
-        self.change(&volume, |volume| volume.staged.push(path.to_owned()))?;
-        Ok(self.steps.reach("stage: recorded")?)
+        if !known {
+            self.change(&volume, |volume| volume.staged.push(path.to_owned()))?;
+            self.steps.reach("stage: recorded")?;
+        }
+        let Some(filesystem) = volume.filesystem() else { return Ok(()) };
+        self.mount_filesystem(&volume, filesystem, path).inspect_err(|_| {
+            if let Err(error) = self.unmount_filesystem(&volume, path) {
+                tracing::warn!(volume = id, path, %error, "Could not undo a failed staging");
+            }
+        })
     }
 
-    /// Removes that record. Not staged is fine.
+    /// Mounts the filesystem of a volume, as large as the volume is by now.
+    fn mount_filesystem(&self, volume: &Volume, filesystem: Kind, path: &str) -> Result<(), Error> {
+        match shown::at(self, volume, path, &MountTable::read()?)? {
+            Shown::Ours { .. } => return Ok(()),
+            Shown::Foreign => {
+                let text = format!("something else is mounted at {path}; unmount it first");
+                return Err(Error::Precondition(text));
+            }
+            Shown::Nothing => {}
+        }
+        let device = self.loop_path(volume, false)?;
+        self.steps.reach("stage: device bound")?;
+        let target = Path::new(path);
+        filesystem.mount(&device, target)?;
+        self.steps.reach("stage: mounted")?;
+        filesystem.grow(target, &self.data.path(&volume.id))?;
+        Ok(self.steps.reach("stage: grown")?)
+    }
+
+    fn unmount_filesystem(&self, volume: &Volume, path: &str) -> Result<(), Error> {
+        if let Shown::Ours { .. } = shown::at(self, volume, path, &MountTable::read()?)? {
+            mounts::unmount(path.as_ref())?;
+        }
+        self.release_loops(volume, "")
+    }
+
+    /// Undoes that. Not staged is fine.
     pub fn unstage(&self, id: &str, path: &str) -> Result<(), Error> {
         let volume = self.volume(id)?;
         if !volume.staged.iter().any(|staged| staged == path) {
@@ -33,6 +78,10 @@ impl Hostpath {
             return Err(Error::Internal(format!(
                 "volume \"{id}\" is still published at {places} on node \"{node}\""
             )));
+        }
+        if volume.filesystem().is_some() {
+            self.unmount_filesystem(&volume, path)?;
+            self.steps.reach("unstage: unmounted")?;
         }
         self.change(&volume, |volume| volume.staged.retain(|staged| staged != path))?;
         Ok(self.steps.reach("unstage: recorded")?)

@@ -30,8 +30,10 @@ impl Hostpath {
         }
         Ok(NodeGetVolumeStatsResponse {
             usage: self.usage(&volume, there)?,
-            // Nothing is mounted at a staging path.
-            volume_condition: Some(health::of_mount(mounted || staged)),
+            // Of a directory, nothing is mounted at the staging path.
+            volume_condition: Some(health::condition(health::of_mount(
+                mounted || (staged && volume.filesystem().is_none()),
+            ))),
         })
     }
 

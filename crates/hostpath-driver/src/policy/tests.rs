@@ -89,6 +89,8 @@ fn the_same_name_must_mean_the_same_volume() {
         size: 10,
         limit: 20,
         access_type: AccessType::Mount,
+        filesystem: None,
+        source: None,
         parameters: BTreeMap::from([("a".into(), "b".into())]),
     };
     let existing = Volume { size: 10, parameters: Some(wanted.parameters.clone()), ..Volume::default() };

@@ -5,14 +5,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use csi_client::csi;
 use csi_driver_kit::loop_device;
 use hostpath_driver::hostpath::Hostpath;
 use hostpath_driver::steps::Steps;
 use rustix::io::Errno;
 
+use crate::snapshots::{cut_request, group_request};
 use crate::support::{
     MIB, Place, create, create_request, ephemeral_request, eventually, ids, publish, publish_request,
-    unpublish,
+    snapshot_files, unpublish,
 };
 
 /// Says at which step the driver ends or fails; counts down.
@@ -105,7 +107,11 @@ fn disturb(scenario: &Scenario) {
 /// Data for every volume and no other, loop devices only where they are shown.
 #[track_caller]
 fn check_consistent(driver: &Hostpath, place: &Place) {
-    assert_eq!(place.data(), ids(driver));
+    assert_eq!(place.volume_data(), ids(driver));
+    let listed = driver.list_snapshots(&csi::ListSnapshotsRequest::default()).unwrap().entries;
+    let files: Vec<_> =
+        listed.into_iter().map(|entry| format!("{}.snap", entry.snapshot.unwrap().snapshot_id)).collect();
+    assert_eq!(snapshot_files(place), files);
     for id in ids(driver) {
         let bound = loop_device::find(&place.state_dir().join(&id)).unwrap();
         let shown = place.leftovers().iter().filter(|path| path.contains("target")).count();
@@ -287,4 +293,88 @@ fn restart_between_create_and_the_answer() {
     let before = only(&driver);
     let answered = driver.create_volume(request).unwrap().volume.unwrap().volume_id;
     assert_eq!(answered, before, "the retry finds what the first call made");
+}
+
+#[test]
+fn a_snapshot_is_cut_off() {
+    for block in [false, true] {
+        let prepare: fn(&Hostpath, &Place) = if block {
+            |driver, _| drop(create(driver, "v", MIB, true))
+        } else {
+            |driver, _| drop(create(driver, "v", MIB, false))
+        };
+        disturb(&Scenario {
+            prepare,
+            call: |driver, _| driver.create_snapshot(&cut_request("s", &only(driver))).map(drop),
+            done: |_, place| assert_eq!(snapshot_files(place).len(), 1),
+        });
+    }
+}
+
+#[test]
+fn a_group_snapshot_and_its_deletion_are_cut_off() {
+    let call: fn(&Hostpath, &Place) -> _ = |driver, _| {
+        let volumes = ids(driver);
+        let volumes: Vec<_> = volumes.iter().map(String::as_str).collect();
+        let made = driver.create_group_snapshot(&group_request("g", &volumes))?;
+        driver.delete_group_snapshot(&csi::DeleteVolumeGroupSnapshotRequest {
+            group_snapshot_id: made.group_snapshot_id,
+            ..csi::DeleteVolumeGroupSnapshotRequest::default()
+        })
+    };
+    disturb(&Scenario {
+        prepare: |driver, _| {
+            create(driver, "one", MIB, false);
+            create(driver, "two", MIB, true);
+        },
+        call,
+        done: |_, place| assert!(snapshot_files(place).is_empty()),
+    });
+}
+
+#[test]
+fn restart_between_create_and_populate() {
+    disturb(&Scenario {
+        prepare: |driver, place| {
+            let id = create(driver, "v", MIB, false);
+            std::fs::write(place.state_dir().join(&id).join("file"), "content").unwrap();
+            std::fs::write(place.path("handle"), id).unwrap();
+        },
+        call: |driver, place| {
+            let volume_id = std::fs::read_to_string(place.path("handle")).unwrap();
+            let source = csi::volume_content_source::VolumeSource { volume_id };
+            let kind = csi::volume_content_source::Type::Volume(source);
+            let request = csi::CreateVolumeRequest {
+                volume_content_source: Some(csi::VolumeContentSource { r#type: Some(kind) }),
+                ..create_request("clone", MIB, false)
+            };
+            driver.create_volume(request).map(drop)
+        },
+        done: |driver, place| {
+            assert_eq!(ids(driver).len(), 2);
+            for id in ids(driver) {
+                let content = std::fs::read_to_string(place.state_dir().join(id).join("file")).unwrap();
+                assert_eq!(content, "content");
+            }
+        },
+    });
+}
+
+#[test]
+fn expansion_is_cut_off() {
+    disturb(&Scenario {
+        prepare: |driver, place| publish(driver, place, &create(driver, "v", MIB, true), "target", true),
+        call: |driver, _| {
+            let request = csi::ControllerExpandVolumeRequest {
+                volume_id: only(driver),
+                capacity_range: Some(csi::CapacityRange { required_bytes: 3 * MIB, limit_bytes: 0 }),
+                ..csi::ControllerExpandVolumeRequest::default()
+            };
+            driver.controller_expand_volume(&request).map(drop)
+        },
+        done: |driver, place| {
+            let image = place.state_dir().join(only(driver));
+            assert_eq!(std::fs::metadata(image).unwrap().len(), 3 << 20);
+        },
+    });
 }

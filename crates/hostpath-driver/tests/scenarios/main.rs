@@ -2,12 +2,16 @@
 //! mounts and loop devices. They need root, as the driver does, and leave nothing behind.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "helpers of tests")]
 
+mod attach;
 mod crash;
 mod damage;
+mod expand;
 mod full_disk;
+mod fuzz;
 mod process;
 mod publish;
 mod sheet;
 mod signals;
+mod snapshots;
 mod support;
 mod volumes;

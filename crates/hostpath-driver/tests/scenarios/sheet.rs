@@ -118,29 +118,25 @@ async fn capabilities_list_each_thing_once_and_nothing_that_is_not_there() {
     use csi::controller_service_capability::rpc::Type as Controller;
     let place = Place::new();
     let connection = serve(&place, place.config());
-    let controller = connection.controller_capabilities(CallOptions::default()).await.unwrap();
-    let listed = [
+    let wanted = [
         Controller::CreateDeleteVolume,
         Controller::GetVolume,
         Controller::GetCapacity,
+        Controller::CreateDeleteSnapshot,
+        Controller::ListSnapshots,
+        Controller::GetSnapshot,
         Controller::ListVolumes,
+        Controller::CloneVolume,
         Controller::VolumeCondition,
         Controller::SingleNodeMultiWriter,
+        Controller::ExpandVolume,
     ];
-    for number in 1..=17 {
-        let kind = Controller::try_from(number).unwrap();
-        assert_eq!(controller.has(kind), listed.contains(&kind), "{}", kind.as_str_name());
-    }
-    let answer = connection
-        .controller_get_capabilities(csi::ControllerGetCapabilitiesRequest {}, CallOptions::default())
-        .await
-        .unwrap();
-    assert_eq!(answer.capabilities.len(), listed.len(), "each once");
+    assert_eq!(listed(&connection).await, wanted);
     let node = connection
         .node_get_capabilities(csi::NodeGetCapabilitiesRequest {}, CallOptions::default())
         .await
         .unwrap();
-    assert_eq!(node.capabilities.len(), 4);
+    assert_eq!(node.capabilities.len(), 5);
     let group = connection
         .group_controller_get_capabilities(
             csi::GroupControllerGetCapabilitiesRequest {},
@@ -148,39 +144,85 @@ async fn capabilities_list_each_thing_once_and_nothing_that_is_not_there() {
         )
         .await
         .unwrap();
-    assert!(group.capabilities.is_empty());
+    assert_eq!(group.capabilities.len(), 1);
 }
 
 #[tokio::test]
-async fn calls_that_come_later_answer_unimplemented() {
+async fn calls_that_are_switched_off() {
     let place = Place::new();
-    let connection = serve(&place, place.config());
+    let config = Config { enable_expansion: false, enable_list_snapshots: false, ..place.config() };
+    let connection = serve(&place, config);
     let options = CallOptions::default;
-    let codes = [
-        connection.create_snapshot(csi::CreateSnapshotRequest::default(), options()).await.err(),
-        connection.delete_snapshot(csi::DeleteSnapshotRequest::default(), options()).await.err(),
-        connection.list_snapshots(csi::ListSnapshotsRequest::default(), options()).await.err(),
-        connection.get_snapshot(csi::GetSnapshotRequest::default(), options()).await.err(),
-        connection
-            .controller_expand_volume(csi::ControllerExpandVolumeRequest::default(), options())
-            .await
-            .err(),
-        connection
-            .controller_publish_volume(csi::ControllerPublishVolumeRequest::default(), options())
-            .await
-            .err(),
-        connection
-            .controller_unpublish_volume(csi::ControllerUnpublishVolumeRequest::default(), options())
-            .await
-            .err(),
-        connection.node_expand_volume(csi::NodeExpandVolumeRequest::default(), options()).await.err(),
-        connection
-            .create_volume_group_snapshot(csi::CreateVolumeGroupSnapshotRequest::default(), options())
-            .await
-            .err(),
+    let expand = csi::ControllerExpandVolumeRequest::default();
+    let text = "ControllerExpandVolume is not supported";
+    assert_status(connection.controller_expand_volume(expand, options()).await, Code::Unimplemented, text);
+    let expand = csi::NodeExpandVolumeRequest::default();
+    let text = "NodeExpandVolume is not supported";
+    assert_status(connection.node_expand_volume(expand, options()).await, Code::Unimplemented, text);
+    let attach = csi::ControllerPublishVolumeRequest::default();
+    let text = "ControllerPublishVolume is not supported";
+    assert_status(connection.controller_publish_volume(attach, options()).await, Code::Unimplemented, text);
+    let detach = csi::ControllerUnpublishVolumeRequest::default();
+    let text = "ControllerUnpublishVolume is not supported";
+    assert_status(connection.controller_unpublish_volume(detach, options()).await, Code::Unimplemented, text);
+    let list = connection.list_snapshots(csi::ListSnapshotsRequest::default(), options()).await;
+    assert_status(list, Code::InvalidArgument, "unsupported capability LIST_SNAPSHOTS");
+}
+
+/// Number of each in the answer, in its order.
+async fn listed(connection: &Connection) -> Vec<csi::controller_service_capability::rpc::Type> {
+    use csi::controller_service_capability::Type;
+    let answer = connection
+        .controller_get_capabilities(csi::ControllerGetCapabilitiesRequest {}, CallOptions::default())
+        .await
+        .unwrap();
+    let kinds = answer.capabilities.into_iter().map(|capability| match capability.r#type {
+        Some(Type::Rpc(rpc)) => rpc.r#type(),
+        None => panic!("a capability without a type"),
+    });
+    kinds.collect()
+}
+
+#[tokio::test]
+async fn capabilities_follow_the_flags() {
+    use csi::controller_service_capability::rpc::Type as Controller;
+    let place = Place::new();
+    let config = Config {
+        enable_attach: true,
+        enable_modify: true,
+        disable_controller_expansion: true,
+        enable_list_snapshots: false,
+        list_published_nodes: true,
+        enable_snapshot_metadata: true,
+        disable_node_expansion: true,
+        ..place.config()
+    };
+    let connection = serve(&place, config);
+    let wanted = [
+        Controller::CreateDeleteVolume,
+        Controller::GetVolume,
+        Controller::GetCapacity,
+        Controller::CreateDeleteSnapshot,
+        Controller::GetSnapshot,
+        Controller::ListVolumes,
+        Controller::CloneVolume,
+        Controller::VolumeCondition,
+        Controller::SingleNodeMultiWriter,
+        Controller::PublishUnpublishVolume,
+        Controller::ModifyVolume,
+        Controller::ListVolumesPublishedNodes,
     ];
-    let codes: Vec<_> = codes.into_iter().map(|status| status.unwrap().code()).collect();
-    assert_eq!(codes, [Code::Unimplemented; 9]);
+    assert_eq!(listed(&connection).await, wanted);
+    let node = connection
+        .node_get_capabilities(csi::NodeGetCapabilitiesRequest {}, CallOptions::default())
+        .await
+        .unwrap();
+    assert_eq!(node.capabilities.len(), 4);
+    let services = connection
+        .get_plugin_capabilities(csi::GetPluginCapabilitiesRequest {}, CallOptions::default())
+        .await
+        .unwrap();
+    assert_eq!(services.capabilities.len(), 4);
 }
 
 #[tokio::test]
@@ -230,7 +272,7 @@ async fn identity_and_node_info() {
     assert_eq!((node.accessible_topology, node.max_volumes_per_node), (None, 0));
     let services =
         connection.get_plugin_capabilities(csi::GetPluginCapabilitiesRequest {}, options()).await.unwrap();
-    assert_eq!(services.capabilities.len(), 1);
+    assert_eq!(services.capabilities.len(), 2);
     let volume = create(&connection, create_request("v", MIB, false)).await.unwrap();
     assert!(volume.accessible_topology.is_empty());
 }

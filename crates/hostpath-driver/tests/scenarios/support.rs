@@ -66,6 +66,13 @@ impl Place {
         found
     }
 
+    /// Names of the volumes' data alone.
+    pub(crate) fn volume_data(&self) -> Vec<String> {
+        let mut found = self.data();
+        found.retain(|name| !name.ends_with(".snap"));
+        found
+    }
+
     /// Loop devices bound to any image of this place, and what is mounted below it.
     pub(crate) fn leftovers(&self) -> Vec<String> {
         let mut found = Vec::new();
@@ -152,6 +159,11 @@ pub(crate) fn publish_request(
         volume_capability: Some(capability(block, Mode::SingleNodeMultiWriter)),
         ..csi::NodePublishVolumeRequest::default()
     }
+}
+
+/// Snapshot files, in their place or not.
+pub(crate) fn snapshot_files(place: &Place) -> Vec<String> {
+    place.data().into_iter().filter(|name| name.ends_with(".snap")).collect()
 }
 
 /// Stages and publishes at `target`.
