@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use csi_client::csi::CreateVolumeRequest;
+use csi_client::csi::{ControllerExpandVolumeRequest, CreateVolumeRequest};
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use prost::Message;
@@ -79,24 +79,35 @@ impl FaultyDriver {
         answer
     }
 
-    /// A final refusal says that nothing was made. For a volume that an earlier call has made, whose answer was lost,
+    /// A final refusal says that nothing was done. Where an earlier call, whose answer was lost, has done what is asked for,
     /// it would be a lie, and one that no sidecar can see through: such a call works.
     async fn honest(&self, step: Step, request: Request<Body>) -> Result<(Step, Request<Body>), BoxError> {
         let refuses = matches!(&step, Step::Fail(code, _) if !leaves_open(*code));
         let late = matches!(&step, Step::Late(_, next) if matches!(&**next, Step::Fail(code, _) if !leaves_open(*code)));
-        if !(refuses || late) || !request.uri().path().ends_with("/CreateVolume") {
+        let method = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
+        if !(refuses || late) || !["CreateVolume", "ControllerExpandVolume"].contains(&method.as_str()) {
             return Ok((step, request));
         }
         let (parts, body) = request.into_parts();
         let bytes = body.collect().await?.to_bytes();
         // Five bytes of framing, then the message.
-        let message = bytes.get(5..).map(CreateVolumeRequest::decode);
-        let made = match message {
-            Some(Ok(wanted)) => self.life.world().driver().volumes().iter().any(|v| v.name == wanted.name),
-            _ => false,
-        };
+        let done = bytes.get(5..).is_some_and(|message| self.is_done(&method, message));
         let request = Request::from_parts(parts, Body::new(Full::new(bytes)));
-        Ok((if made { Step::Normal } else { step }, request))
+        Ok((if done { Step::Normal } else { step }, request))
+    }
+
+    /// Whether the driver already has what this message asks for.
+    fn is_done(&self, method: &str, message: &[u8]) -> bool {
+        let volumes = self.life.world().driver().volumes();
+        if method == "CreateVolume" {
+            let wanted = CreateVolumeRequest::decode(message);
+            return wanted.is_ok_and(|wanted| volumes.iter().any(|volume| volume.name == wanted.name));
+        }
+        let wanted = ControllerExpandVolumeRequest::decode(message);
+        wanted.is_ok_and(|wanted| {
+            let bytes = wanted.capacity_range.unwrap_or_default().required_bytes;
+            volumes.iter().any(|volume| volume.id == wanted.volume_id && volume.capacity >= bytes)
+        })
     }
 
     fn done(&self, method: &str, outcome: &str) {

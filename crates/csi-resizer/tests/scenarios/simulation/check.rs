@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
 use serde_json::Value;
+use testkit::driver::Fact;
 use testkit::simulation::World;
 
 use super::IMPOSSIBLE;
@@ -21,8 +22,6 @@ struct History {
     /// Largest sizes of claim and volume object.
     capacity: i64,
     volume: i64,
-    /// Largest size that the claim's status announced.
-    announced: i64,
     /// Classes that the claim's status announced.
     targets: BTreeSet<String>,
 }
@@ -54,9 +53,8 @@ impl Seen {
             }
             (seen.capacity, seen.volume) = (capacity, object);
             let announced = bytes(&pvc["status"]["allocatedResources"]["storage"]);
-            seen.announced = seen.announced.max(announced).max(gi(1));
-            if real.capacity > seen.announced {
-                return Err(format!("{name} grew to {} without being charged for it", real.capacity));
+            if real.capacity > announced.max(gi(1)) {
+                return Err(format!("{name} has {} and is charged for {announced}", real.capacity));
             }
             seen.check_class(&name, &pvc, &pv, real.request.mutable_parameters.keys())?;
         }
@@ -105,8 +103,21 @@ pub(super) fn settled(world: &World, wishes: &Wishes) -> Result<(), String> {
             .collect();
         size_is_settled(wish.size, status, &pv, &conditions).map_err(|why| format!("{name}: {why}"))?;
         class_is_settled(&wish.class, status, &pv, &conditions).map_err(|why| format!("{name}: {why}"))?;
+        if !["", "impossible"].contains(&&*wish.class) && !is_applied(world, name, &wish.class) {
+            return Err(format!("{name}: the driver has not applied {} last", wish.class));
+        }
     }
     Ok(())
+}
+
+/// Whether this class is the one that the driver has applied last.
+fn is_applied(world: &World, claim: &str, class: &str) -> bool {
+    let volume = format!("vol-{claim}");
+    let last = world.driver().history().into_iter().rev().find_map(|fact| match fact {
+        Fact::Modified { id, parameters } if id == volume => Some(parameters),
+        _ => None,
+    });
+    last.is_some_and(|parameters| parameters.contains_key(class))
 }
 
 fn size_is_settled(wanted: i64, status: &Value, pv: &Value, conditions: &[&str]) -> Result<(), String> {
