@@ -20,6 +20,9 @@ use crate::setup::{USER, able, gi, whole};
 
 const SEEDS: u64 = 2000;
 
+/// How long things go wrong.
+const TROUBLE: Duration = Duration::from_secs(90);
+
 /// Nobody can have a volume this large.
 const IMPOSSIBLE: i64 = 4096;
 
@@ -30,7 +33,8 @@ fn options(test: &str) -> Options {
         refused_parameters: ["impossible".to_owned()].into(),
         ..able(true, false, true)
     };
-    Options { driver, kube: None, settle: Duration::from_secs(1200), ..Options::new(&command) }
+    let settle = Duration::from_secs(1200);
+    Options { driver, kube: None, trouble: TROUBLE, settle, ..Options::new(&command) }
 }
 
 /// One life of a resizer, from its command line.

@@ -8,7 +8,7 @@ use sidecar_core::quantity::Quantity;
 use testkit::driver::NodeCapability;
 use testkit::simulation::World;
 
-use super::IMPOSSIBLE;
+use super::{IMPOSSIBLE, TROUBLE};
 use crate::setup::{DRIVER, gi};
 
 const CLAIMS: usize = 6;
@@ -111,7 +111,7 @@ fn seconds(world: &World, from: u64, to: u64) -> Duration {
 /// A user asks for more, for too much, takes it back, and tries other classes.
 async fn user(world: World, number: usize, wishes: Wishes) {
     for _ in 0..4 {
-        tokio::time::sleep(seconds(&world, 0, 25)).await;
+        tokio::time::sleep(seconds(&world, 0, 20)).await;
         let name = format!("claim-{number}");
         let has = bytes(&claim(&world, &name)["status"]["capacity"]["storage"]);
         // The API server takes nothing that is not more than the claim has.
@@ -145,7 +145,7 @@ async fn kubelet(world: World, name: String, early: bool) {
         if !larger || !(asked || early) {
             continue;
         }
-        if asked && world.seed().is_multiple_of(8) && world.elapsed() < Duration::from_secs(120) {
+        if asked && world.seed().is_multiple_of(8) && world.elapsed() < TROUBLE {
             world.note(&format!("kubelet cannot grow the file system of {name}"));
             patch_progress(&world, &name, &json!("NodeResizeInfeasible"));
             continue;
