@@ -7,6 +7,8 @@ use sidecar_core::exit::Exit;
 use sidecar_core::flags::Parsed;
 use sidecar_core::gates::Gates;
 
+use crate::policy::errors::Exhausted;
+
 /// The command line.
 #[derive(Clone, Debug)]
 pub struct Flags {
@@ -20,6 +22,8 @@ pub struct Flags {
     pub extra_modify_metadata: bool,
     /// Wait for pods to end when the driver cannot expand a volume in use.
     pub handle_in_use: bool,
+    /// Whether ResourceExhausted says that the driver is not at it any more. Upstream takes it for an open end.
+    pub exhausted: Exhausted,
 }
 
 impl Flags {
@@ -31,6 +35,11 @@ impl Flags {
             resync: resync(parsed.duration("resync-period")),
             extra_modify_metadata: parsed.bool("extra-modify-metadata"),
             handle_in_use: parsed.bool("handle-volume-inuse-error"),
+            exhausted: if parsed.bool("resource-exhausted-is-final") {
+                Exhausted::IsFinal
+            } else {
+                Exhausted::IsOpen
+            },
         })
     }
 }

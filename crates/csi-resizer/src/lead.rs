@@ -45,6 +45,7 @@ impl Resizing {
                 modify: self.driver.modifies && self.attributes_classes,
                 extra_modify_metadata: flags.extra_modify_metadata,
                 handle_in_use: flags.handle_in_use,
+                exhausted: flags.exhausted,
                 workers: flags.workers,
                 resync: flags.resync,
                 timeout: flags.common.timeout,

@@ -34,6 +34,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::driver::Driver;
 use crate::metrics::Metrics;
+use crate::policy::errors::Exhausted;
 
 /// What the command line says about the work.
 #[derive(Clone, Debug)]
@@ -47,6 +48,7 @@ pub(crate) struct Settings {
     pub(crate) modify: bool,
     pub(crate) extra_modify_metadata: bool,
     pub(crate) handle_in_use: bool,
+    pub(crate) exhausted: Exhausted,
     pub(crate) workers: usize,
     pub(crate) resync: Option<Duration>,
     pub(crate) timeout: Duration,

@@ -2,6 +2,16 @@
 
 use tonic::Code;
 
+/// What ResourceExhausted means. Upstream's sidecars disagree about it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Exhausted {
+    /// The driver may still be at it, as upstream's resizer takes it.
+    #[default]
+    IsOpen,
+    /// The driver is not at it any more, as upstream's provisioner takes it.
+    IsFinal,
+}
+
 /// What a failed expansion leaves behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExpandFailure {
@@ -17,10 +27,10 @@ pub enum ExpandFailure {
 
 impl ExpandFailure {
     /// What follows from `code`; `None` is an error that did not come from the driver.
-    pub fn of(code: Option<Code>) -> Self {
+    pub fn of(code: Option<Code>, exhausted: Exhausted) -> Self {
         match code {
             None => Self::Open,
-            Some(code) if leaves_open(code) => Self::Open,
+            Some(code) if leaves_open(code, exhausted) => Self::Open,
             Some(Code::FailedPrecondition) => Self::InUse,
             Some(Code::InvalidArgument | Code::OutOfRange | Code::NotFound) => Self::Infeasible,
             Some(_) => Self::Final,
@@ -46,25 +56,22 @@ pub enum ModifyFailure {
 
 impl ModifyFailure {
     /// What follows from `code`.
-    pub fn of(code: Code) -> Self {
+    pub fn of(code: Code, exhausted: Exhausted) -> Self {
         match code {
-            code if leaves_open(code) => Self::Uncertain,
+            code if leaves_open(code, exhausted) => Self::Uncertain,
             Code::InvalidArgument => Self::Infeasible,
             _ => Self::Final,
         }
     }
 }
 
-/// Codes after which the driver may still be working. Unlike in the provisioner, ResourceExhausted is one of them.
-fn leaves_open(code: Code) -> bool {
-    matches!(
-        code,
-        Code::Cancelled
-            | Code::DeadlineExceeded
-            | Code::Unavailable
-            | Code::ResourceExhausted
-            | Code::Aborted
-    )
+/// Codes after which the driver may still be working.
+fn leaves_open(code: Code, exhausted: Exhausted) -> bool {
+    match code {
+        Code::Cancelled | Code::DeadlineExceeded | Code::Unavailable | Code::Aborted => true,
+        Code::ResourceExhausted => exhausted == Exhausted::IsOpen,
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -94,10 +101,13 @@ mod tests {
             (Code::Unauthenticated, E::Final, M::Final),
         ];
         for (code, expand, modify) in rows {
-            assert_eq!(ExpandFailure::of(Some(code)), expand, "{code:?}");
-            assert_eq!(ModifyFailure::of(code), modify, "{code:?}");
+            assert_eq!(ExpandFailure::of(Some(code), Exhausted::IsOpen), expand, "{code:?}");
+            assert_eq!(ModifyFailure::of(code, Exhausted::IsOpen), modify, "{code:?}");
+            let other = code != Code::ResourceExhausted;
+            assert_eq!(ExpandFailure::of(Some(code), Exhausted::IsFinal) == expand, other, "{code:?}");
+            assert_eq!(ModifyFailure::of(code, Exhausted::IsFinal) == modify, other, "{code:?}");
         }
-        assert_eq!(E::of(None), E::Open);
+        assert_eq!(E::of(None, Exhausted::IsFinal), E::Open);
         assert!(!E::Open.is_final() && [E::Final, E::InUse, E::Infeasible].iter().all(|f| f.is_final()));
     }
 }

@@ -186,7 +186,7 @@ impl Shared {
         failed: &CallFailed,
     ) -> String {
         let (uid, key, text) = (&claim.meta.uid, claim.meta.key(), failed.text());
-        let failure = ExpandFailure::of(failed.code);
+        let failure = ExpandFailure::of(failed.code, self.settings.exhausted);
         if failure == ExpandFailure::InUse {
             self.memory.refused_in_use(uid);
             self.watch_pods();

@@ -177,7 +177,7 @@ impl Shared {
     ) -> Result<Outcome, Stop> {
         let uid = &claim.meta.uid;
         let code = failed.code.unwrap_or(tonic::Code::Unknown);
-        let failure = ModifyFailure::of(code);
+        let failure = ModifyFailure::of(code, self.settings.exhausted);
         let (uncertain, infeasible) =
             (failure == ModifyFailure::Uncertain, failure == ModifyFailure::Infeasible);
         self.memory.set_uncertain(uid, uncertain);

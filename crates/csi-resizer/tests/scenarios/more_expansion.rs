@@ -220,6 +220,17 @@ async fn non_final_error_leaves_the_pvc_untouched() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn resource_exhausted_can_be_declared_final() {
+    let setup = Setup::new();
+    setup.driver.always::<ControllerExpandVolumeRequest>(Step::fail(Code::ResourceExhausted, "full"));
+    setup.wanting("claim");
+    let _sidecar = setup.start(&["--resource-exhausted-is-final"]);
+    setup.until("it is said", || setup.conditions("claim") == ["Resizing", "ControllerResizeError"]).await;
+    setup.want("claim", "1536Mi");
+    setup.until("another size is tried at once", || setup.asked().contains(&(gi(1) * 3 / 2))).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_call_that_takes_too_long_is_a_deadline() {
     let setup = Setup::new();
     setup.driver.script::<ControllerExpandVolumeRequest>([Step::Hang]);

@@ -87,6 +87,13 @@ static ADDITIONS: &[Row] = &[
     ),
     ("dummy", Bool, &[A], Origin::NoEffect("the driver's capabilities decide"), "No effect."),
     ("csiTimeout", Duration, &[R], Origin::Alias("timeout"), "The same as --timeout."),
+    (
+        "resource-exhausted-is-final",
+        Bool,
+        &[R],
+        Origin::Ours,
+        "Take the driver's ResourceExhausted for its last word, as csi-provisioner does.",
+    ),
     ("provisioning-retry-count", Int, &[P], Origin::NoEffect("failures are retried for ever"), "No effect."),
     ("deletion-retry-count", Int, &[P], Origin::NoEffect("failures are retried for ever"), "No effect."),
     (
