@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use sidecar_core::quantity::Quantity;
+use testkit::api::Object;
 use testkit::driver::NodeCapability;
 use testkit::simulation::World;
 
@@ -41,12 +42,13 @@ pub(super) fn bytes(text: &Value) -> i64 {
     text.as_str().and_then(|text| Quantity::parse(text).ok()).map_or(0, |quantity| quantity.value())
 }
 
-pub(super) fn claim(world: &World, name: &str) -> Value {
-    world.api().get("PersistentVolumeClaim", "default", name).unwrap_or(Value::Null)
+// Looked at after every call, so without copies.
+pub(super) fn claim(world: &World, name: &str) -> Arc<Object> {
+    world.api().object("PersistentVolumeClaim", "default", name).expect("claims stay")
 }
 
-pub(super) fn volume(world: &World, claim: &str) -> Value {
-    world.api().get("PersistentVolume", "", &format!("pv-{claim}")).unwrap_or(Value::Null)
+pub(super) fn volume(world: &World, claim: &str) -> Arc<Object> {
+    world.api().object("PersistentVolume", "", &format!("pv-{claim}")).expect("volumes stay")
 }
 
 impl Plan {
