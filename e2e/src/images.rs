@@ -19,7 +19,7 @@ pub(crate) const PAUSE: &str = "docker.io/csi-sidecars/pause:dev";
 /// The image of the pods that use volumes.
 pub(crate) const BUSYBOX: &str = "docker.io/csi-sidecars/busybox:dev";
 /// Our binaries, one image each; the name is the image's and the entrypoint's too.
-const OURS: &[&str] = &["csi-provisioner", "csi-node-driver-registrar", "hostpathplugin"];
+const OURS: &[&str] = &["csi-provisioner", "csi-node-driver-registrar", "hostpathplugin", "livenessprobe"];
 /// Commands that test pods use, as links to busybox.
 const APPLETS: &[&str] = &[
     "sh", "cat", "cp", "dd", "df", "echo", "grep", "head", "ls", "mkdir", "nc", "rm", "sleep", "stat",

@@ -13,6 +13,7 @@ use crate::workload::{Claim, Mode, Workload};
 use crate::{audit, control_plane, demo};
 
 mod containers;
+mod liveness;
 mod lives;
 mod rules;
 mod sanity;
@@ -27,6 +28,9 @@ pub(super) fn all() -> Vec<Scenario> {
     all.extend(vec![
         scenario("csi_sanity_finds_nothing_wrong_with_the_hostpath_driver", Extent::Images, |cluster| {
             Box::pin(sanity::run(cluster))
+        }),
+        scenario("a_hung_driver_is_restarted_and_a_slow_one_left_alone", Extent::Images, |cluster| {
+            Box::pin(liveness::judged(cluster))
         }),
         scenario("a_volumes_life_as_the_demo_tells_it", needs, |cluster| Box::pin(life(cluster))),
         scenario("a_volumes_life_costs_the_budgeted_api_calls", needs, |cluster| Box::pin(budget(cluster))),
