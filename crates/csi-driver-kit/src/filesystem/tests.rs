@@ -31,14 +31,12 @@ impl Image {
     /// The filesystem's own checker, where there is one; it is the authority on what is a sound filesystem.
     #[track_caller]
     fn check(&self) {
-        let mut checker = match self.kind {
-            Kind::Ext4 => Command::new("e2fsck"),
-            Kind::Xfs => Command::new("xfs_repair"),
+        let name = match self.kind {
+            Kind::Ext4 => "e2fsck",
+            Kind::Xfs => "xfs_repair",
         };
-        let checker = match self.kind {
-            Kind::Ext4 => checker.args(["-f", "-n"]),
-            Kind::Xfs => checker.args(["-f", "-n"]),
-        };
+        let mut checker = Command::new(name);
+        checker.args(["-f", "-n"]);
         let Ok(output) = checker.arg(&self.path).output() else {
             println!("there is no checker for {}: only the kernel looks at it", self.kind.name());
             return;

@@ -19,6 +19,8 @@ use super::{Entry, Kind};
 use crate::os_error::{Context, OsError};
 
 const ATTRIBUTE: &str = "SCHILY.xattr.";
+/// Bytes of a link's target that a header has room for.
+const LINK_NAME: usize = 100;
 /// Zeros of this length become holes again.
 const HOLE: usize = 4096;
 
@@ -49,6 +51,11 @@ fn append<W: io::Write>(builder: &mut Builder<W>, entry: &Entry, file: Option<Fi
             extensions.push((format!("{ATTRIBUTE}{name}"), value.clone()));
         }
     }
+    if let Kind::Link(target) | Kind::SameAs(target) = &entry.kind
+        && target.as_os_str().len() > LINK_NAME
+    {
+        extensions.push(("linkpath".into(), target.as_os_str().as_bytes().to_vec()));
+    }
     if !extensions.is_empty() {
         builder
             .append_pax_extensions(extensions.iter().map(|(key, value)| (key.as_str(), value.as_slice())))?;
@@ -72,7 +79,12 @@ fn append<W: io::Write>(builder: &mut Builder<W>, entry: &Entry, file: Option<Fi
             header.set_size(*size);
             builder.append_data(&mut header, &entry.path, Exactly { file, left: *size })
         }
-        Kind::Link(target) | Kind::SameAs(target) => builder.append_link(&mut header, &entry.path, target),
+        Kind::Link(target) | Kind::SameAs(target) => {
+            // As it stands: `a//b` is another text than `a/b`. A long one is among the extensions.
+            let target = target.as_os_str().as_bytes();
+            header.set_link_name_literal(target.get(..LINK_NAME).unwrap_or(target))?;
+            builder.append_data(&mut header, &entry.path, io::empty())
+        }
         Kind::CharacterDevice(device) | Kind::BlockDevice(device) => {
             header.set_device_major(rustix::fs::major(*device))?;
             header.set_device_minor(rustix::fs::minor(*device))?;

@@ -1,4 +1,4 @@
-use std::os::unix::fs::{FileExt as _, MetadataExt as _, PermissionsExt as _, symlink};
+use std::os::unix::fs::{FileExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _, symlink};
 use std::process::Command;
 
 use super::*;
@@ -50,7 +50,6 @@ fn check(root: &Path, exact: bool) {
     assert_eq!(std::fs::read_link(root.join("long-link")).unwrap().as_os_str().len(), 150);
     assert_eq!(std::fs::metadata(root.join("empty")).unwrap().mode() & 0o7777, 0o1777);
     assert_eq!(std::fs::metadata(root.join("null")).unwrap().rdev(), rustix::fs::makedev(1, 3));
-    use std::os::unix::fs::FileTypeExt as _;
     assert!(std::fs::metadata(root.join("fifo")).unwrap().file_type().is_fifo());
     let sparse = std::fs::metadata(root.join("sparse")).unwrap();
     assert_eq!(sparse.len(), 64 << 20);

@@ -23,11 +23,11 @@ impl Writer {
         Ok(Self { root: open_root(root)?, path: root.to_path_buf(), directories: Vec::new() })
     }
 
-    /// Makes the entry. `fill` writes the content of a file.
+    /// Makes the entry. `write` writes the content of a file.
     pub(super) fn add(
         &mut self,
         entry: Entry,
-        fill: impl FnOnce(&File, &Path) -> Result<(), OsError>,
+        write: impl FnOnce(&File, &Path) -> Result<(), OsError>,
     ) -> Result<(), OsError> {
         let full = self.path.join(&entry.path);
         if entry.path.as_os_str().is_empty() {
@@ -48,7 +48,7 @@ impl Writer {
             Kind::File(_) => {
                 let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR;
                 let file = open_below(&self.root, &self.path, &entry.path, flags, Mode::RUSR | Mode::WUSR)?;
-                fill(&file, &full)?;
+                write(&file, &full)?;
                 return describe(&file, &full, &entry);
             }
             Kind::SameAs(other) => {

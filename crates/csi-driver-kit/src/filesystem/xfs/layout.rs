@@ -148,7 +148,7 @@ impl Layout {
     /// The sectors that are not all zero: number of the first, and content.
     pub(super) fn write<'a>(&'a self, identity: &'a Identity) -> impl Iterator<Item = (u64, Vec<u8>)> + 'a {
         let groups = (0..self.groups()).flat_map(move |group| self.one_group(group, identity));
-        groups.chain(self.inodes(identity)).chain(self.empty_log(identity))
+        groups.chain(Self::inodes(identity)).chain(self.empty_log(identity))
     }
 
     fn one_group(&self, group: u64, identity: &Identity) -> [(u64, Vec<u8>); 7] {
@@ -272,7 +272,7 @@ impl Layout {
         bytes.sealed(312)
     }
 
-    fn inodes(&self, identity: &Identity) -> impl Iterator<Item = (u64, Vec<u8>)> {
+    fn inodes(identity: &Identity) -> impl Iterator<Item = (u64, Vec<u8>)> {
         (0..INODES_IN_CHUNK).map(|index| (CHUNK * SECTORS_PER_BLOCK + index, inode(index, identity)))
     }
 
