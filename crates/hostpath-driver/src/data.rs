@@ -120,7 +120,7 @@ impl Data {
         if let Shape::Image(_) = shape {
             return copy_image(&from, &to);
         }
-        if origin.ends_with(".snap") { tree::archive::unpack(&from, &to) } else { tree::copy(&from, &to) }
+        if from.is_dir() { tree::copy(&from, &to) } else { tree::archive::unpack(&from, &to) }
     }
 
     /// Gives finished data its place.

@@ -4,6 +4,16 @@
 //! the kit validates it and keeps others off the volume; a service file ([`controller`], [`node`] ...) hands it to
 //! a method of [`hostpath::Hostpath`]; that asks [`policy`] what to do, works on [`data`] and records it in the
 //! [`store`]. [`reconcile`] clears up after an earlier process at start.
+//!
+//! What the parameters of classes mean:
+//!
+//! | Parameter | Of | Meaning |
+//! |---|---|---|
+//! | `kind` | StorageClass, inline volume | capacity pool, with `--capacity` |
+//! | `filesystem` | StorageClass | not in upstream: `xfs` or `ext4` makes a mounted volume an image with a filesystem of its own size, which grows under the pod when the claim does; without it the volume is a directory of the node's filesystem, as upstream's. The kernel lets ext4 grow only where the container has CAP_SYS_RESOURCE; a privileged one usually has |
+//! | `ignoreFailedRead` | VolumeSnapshotClass, VolumeGroupSnapshotClass | leave files out that cannot be read |
+//!
+//! A state directory is understood by upstream's driver as well, except for volumes with a filesystem of their own.
 
 pub mod config;
 mod controller;
@@ -29,11 +39,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use csi_driver_kit::endpoint::Endpoint;
+use csi_driver_kit::metrics;
 use csi_driver_kit::server::{Listener, ServeError};
 use sidecar_core::context::Context;
 use sidecar_core::entry::prologue;
 use sidecar_core::exit::Exit;
 use sidecar_core::flags::Parsed;
+use sidecar_core::http::serve_documented;
 use sidecar_core::shutdown::{Reason, Shutdown};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -57,9 +69,12 @@ pub async fn run(parsed: Parsed, context: Context) -> Result<(), Exit> {
     }
     let (config, endpoint) = flags::read(&parsed).map_err(not_initialized)?;
     tracing::info!(name = config.driver_name, version = config.version, "Driver");
+    let metrics = metrics::register(context.metrics.registry(), &config.driver_name)
+        .map_err(|error| Exit::failure(1, "Failed to register metrics").because(error))?;
     let driver = Hostpath::open(config, context.random.clone(), Steps::default()).map_err(not_initialized)?;
     stop_on_other_signals(&context.shutdown)?;
-    let service = Plugin::service(Arc::new(driver));
+    let service = Plugin::measured(Arc::new(driver), Some(metrics));
+    serve_documented(&parsed, &context).await?;
     let listener = Listener::bind(&endpoint).await.map_err(not_listening)?;
     tracing::info!(address = %endpoint, "Listening for connections");
     let grace = context.shutdown.grace().saturating_sub(MARGIN);

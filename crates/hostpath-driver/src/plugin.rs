@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use csi_client::RpcMetrics;
 use csi_client::csi::snapshot_metadata_server::SnapshotMetadataServer;
 use csi_driver_kit::driver::Answer;
 use csi_driver_kit::service::{Service, Settings};
@@ -20,9 +21,15 @@ pub struct Plugin {
 impl Plugin {
     /// The services of `driver`, with validation, exclusivity and logging in front.
     pub fn service(driver: Arc<Hostpath>) -> Service<Self> {
+        Self::measured(driver, None)
+    }
+
+    /// The same with a sample for every call.
+    pub fn measured(driver: Arc<Hostpath>, metrics: Option<RpcMetrics>) -> Service<Self> {
         let settings = Settings {
             exclusivity: driver.exclusivity(),
             log_secrets: driver.config().log_secrets,
+            metrics,
             ..Settings::default()
         };
         let with_metadata = driver.config().enable_snapshot_metadata;

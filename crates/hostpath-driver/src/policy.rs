@@ -53,6 +53,9 @@ impl Wanted {
     /// Reads a validated request.
     pub fn from_request(request: CreateVolumeRequest, config: &Config) -> Result<Self, Error> {
         check_mutable_parameters(&request.mutable_parameters, config)?;
+        if request.volume_content_source.as_ref().is_some_and(|source| source.r#type.is_none()) {
+            return Err(Error::Invalid("volume content source has neither a snapshot nor a volume".into()));
+        }
         let range = request.capacity_range.unwrap_or_default();
         let access_type = access_type(&request.volume_capabilities);
         Ok(Self {

@@ -42,7 +42,7 @@ impl Hostpath {
         let tolerant = policy::ignore_failed_read(&volume, &request.parameters, "volume snapshot")?;
         let snapshot = self.new_snapshot(&volume, request.name.clone(), Time::now());
         let described = describe(&snapshot);
-        self.cut(vec![Cut { volume, snapshot, tolerant }], None)?;
+        self.cut(&[Cut { volume, snapshot, tolerant }], None)?;
         Ok(described)
     }
 
@@ -73,10 +73,10 @@ impl Hostpath {
     }
 
     /// Cuts snapshots of one moment; on failure none of them is left. The volumes' keys are held by the caller.
-    fn cut(&self, cuts: Vec<Cut>, group: Option<Group>) -> Result<(), Error> {
+    fn cut(&self, cuts: &[Cut], group: Option<Group>) -> Result<(), Error> {
         let snapshots: Vec<_> = cuts.iter().map(|cut| cut.snapshot.clone()).collect();
         let group_id = group.as_ref().map(|group| group.id.clone());
-        self.cut_in_steps(&cuts, group).inspect_err(|_| self.uncut(&snapshots, group_id.as_deref()))
+        self.cut_in_steps(cuts, group).inspect_err(|_| self.uncut(&snapshots, group_id.as_deref()))
     }
 
     fn cut_in_steps(&self, cuts: &[Cut], group: Option<Group>) -> Result<(), Error> {
@@ -181,7 +181,7 @@ impl Hostpath {
     pub fn delete_snapshot(&self, id: &str) -> Result<(), Error> {
         let Some(snapshot) = self.store.get().snapshots().get(id).cloned() else {
             // An attempt that was answered with an error after the record was gone.
-            return if is_safe_id(id) { Ok(self.data.erase(&Snapshot::file_of(id))?) } else { Ok(()) };
+            return self.erase_forgotten(id);
         };
         if !snapshot.group_id.is_empty() {
             return Err(Error::Invalid(format!(
@@ -190,6 +190,14 @@ impl Hostpath {
             )));
         }
         self.remove_snapshots(&[snapshot], None)
+    }
+
+    /// Removes what a failed deletion left of a snapshot that is not on record any more.
+    pub(crate) fn erase_forgotten(&self, id: &str) -> Result<(), Error> {
+        if is_safe_id(id) && self.store.get().snapshots().get(id).is_none() {
+            self.data.erase(&Snapshot::file_of(id))?;
+        }
+        Ok(())
     }
 
     /// Removes snapshots together with the group that they are.

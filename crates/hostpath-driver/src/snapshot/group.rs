@@ -42,7 +42,7 @@ impl Hostpath {
         group.snapshot_ids = cuts.iter().map(|cut| cut.snapshot.id.clone()).collect();
         let members = cuts.iter().map(|cut| describe(&cut.snapshot)).collect();
         let described = describe_group(&group, members);
-        self.cut(cuts, Some(group))?;
+        self.cut(&cuts, Some(group))?;
         Ok(described)
     }
 
@@ -99,7 +99,10 @@ impl Hostpath {
         &self,
         request: &csi::DeleteVolumeGroupSnapshotRequest,
     ) -> Result<(), Error> {
-        let Ok(group) = self.group(&request.group_snapshot_id) else { return Ok(()) };
+        let Ok(group) = self.group(&request.group_snapshot_id) else {
+            // An attempt that was answered with an error after the record was gone.
+            return request.snapshot_ids.iter().try_for_each(|id| self.erase_forgotten(id));
+        };
         if !request.snapshot_ids.is_empty() {
             check_members(&group, &request.snapshot_ids)?;
         }

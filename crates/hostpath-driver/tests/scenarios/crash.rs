@@ -311,23 +311,57 @@ fn a_snapshot_is_cut_off() {
     }
 }
 
+fn cut_group(driver: &Hostpath) -> Result<csi::VolumeGroupSnapshot, hostpath_driver::error::Error> {
+    let volumes = ids(driver);
+    let volumes: Vec<_> = volumes.iter().map(String::as_str).collect();
+    driver.create_group_snapshot(&group_request("g", &volumes))
+}
+
+fn two_volumes(driver: &Hostpath, _: &Place) {
+    create(driver, "one", MIB, false);
+    create(driver, "two", MIB, true);
+}
+
 #[test]
-fn a_group_snapshot_and_its_deletion_are_cut_off() {
-    let call: fn(&Hostpath, &Place) -> _ = |driver, _| {
-        let volumes = ids(driver);
-        let volumes: Vec<_> = volumes.iter().map(String::as_str).collect();
-        let made = driver.create_group_snapshot(&group_request("g", &volumes))?;
-        driver.delete_group_snapshot(&csi::DeleteVolumeGroupSnapshotRequest {
-            group_snapshot_id: made.group_snapshot_id,
-            ..csi::DeleteVolumeGroupSnapshotRequest::default()
-        })
-    };
+fn a_group_snapshot_is_cut_off() {
     disturb(&Scenario {
-        prepare: |driver, _| {
-            create(driver, "one", MIB, false);
-            create(driver, "two", MIB, true);
+        prepare: two_volumes,
+        call: |driver, _| cut_group(driver).map(drop),
+        done: |_, place| assert_eq!(snapshot_files(place).len(), 2),
+    });
+}
+
+#[test]
+fn the_deletion_of_a_group_snapshot_is_cut_off() {
+    disturb(&Scenario {
+        prepare: |driver, place| {
+            two_volumes(driver, place);
+            let made = cut_group(driver).unwrap();
+            let members: Vec<_> = made.snapshots.into_iter().map(|member| member.snapshot_id).collect();
+            let handles = [vec![made.group_snapshot_id], members].concat().join(" ");
+            std::fs::write(place.path("handles"), handles).unwrap();
         },
-        call,
+        call: |driver, place| {
+            let handles = std::fs::read_to_string(place.path("handles")).unwrap();
+            let mut handles = handles.split(' ').map(str::to_owned);
+            driver.delete_group_snapshot(&csi::DeleteVolumeGroupSnapshotRequest {
+                group_snapshot_id: handles.next().unwrap(),
+                snapshot_ids: handles.collect(),
+                ..csi::DeleteVolumeGroupSnapshotRequest::default()
+            })
+        },
+        done: |_, place| assert!(snapshot_files(place).is_empty()),
+    });
+}
+
+#[test]
+fn the_deletion_of_a_snapshot_is_cut_off() {
+    disturb(&Scenario {
+        prepare: |driver, place| {
+            let made = driver.create_snapshot(&cut_request("s", &create(driver, "v", MIB, false))).unwrap();
+            std::fs::write(place.path("handle"), made.snapshot_id).unwrap();
+        },
+        call: |driver, place| driver.delete_snapshot(&std::fs::read_to_string(place.path("handle")).unwrap()),
         done: |_, place| assert!(snapshot_files(place).is_empty()),
     });
 }

@@ -88,7 +88,10 @@ fn version_and_mistakes() {
         ("--drivername=", "Failed to initialize driver: no driver name provided"),
         ("--endpoint=", "Failed to initialize driver: no driver endpoint provided"),
         ("--endpoint=unix://", "Failed to initialize driver: Invalid endpoint: unix://"),
-        ("--enable-attach=true", "Failed to initialize driver: --enable-attach is not supported"),
+        (
+            "--snapshot-metadata-block-type=UNKNOWN",
+            "Failed to initialize driver: invalid --snapshot-metadata",
+        ),
         ("--statedir=/proc/no", "Failed to initialize driver: create directory /proc/no"),
     ] {
         let output = run(&place, &[flag]);

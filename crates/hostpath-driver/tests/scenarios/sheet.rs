@@ -176,9 +176,9 @@ async fn listed(connection: &Connection) -> Vec<csi::controller_service_capabili
         .controller_get_capabilities(csi::ControllerGetCapabilitiesRequest {}, CallOptions::default())
         .await
         .unwrap();
-    let kinds = answer.capabilities.into_iter().map(|capability| match capability.r#type {
-        Some(Type::Rpc(rpc)) => rpc.r#type(),
-        None => panic!("a capability without a type"),
+    let kinds = answer.capabilities.into_iter().map(|capability| {
+        let Type::Rpc(rpc) = capability.r#type.unwrap();
+        rpc.r#type()
     });
     kinds.collect()
 }

@@ -348,3 +348,16 @@ fn snapshots_of_upstreams_driver() {
         Code::InvalidArgument,
     );
 }
+
+#[test]
+fn state_two_snapshots_of_one_source_survive_reload() {
+    let place = Place::new();
+    let driver = place.open();
+    let id = create(&driver, "v", MIB, false);
+    let made = [cut(&driver, "one", &id), cut(&driver, "two", &id)];
+    drop(driver);
+    let driver = place.open();
+    for snapshot in made {
+        assert_eq!(driver.get_snapshot(&snapshot.snapshot_id).unwrap().snapshot.unwrap(), snapshot);
+    }
+}

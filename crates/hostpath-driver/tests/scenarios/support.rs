@@ -69,7 +69,7 @@ impl Place {
     /// Names of the volumes' data alone.
     pub(crate) fn volume_data(&self) -> Vec<String> {
         let mut found = self.data();
-        found.retain(|name| !name.ends_with(".snap"));
+        found.retain(|name| !is_snapshot(name));
         found
     }
 
@@ -161,9 +161,13 @@ pub(crate) fn publish_request(
     }
 }
 
+fn is_snapshot(name: &str) -> bool {
+    Path::new(name).extension().is_some_and(|extension| extension == "snap")
+}
+
 /// Snapshot files, in their place or not.
 pub(crate) fn snapshot_files(place: &Place) -> Vec<String> {
-    place.data().into_iter().filter(|name| name.ends_with(".snap")).collect()
+    place.data().into_iter().filter(|name| is_snapshot(name)).collect()
 }
 
 /// Stages and publishes at `target`.

@@ -16,15 +16,15 @@ fn image(blocks: u64, base: u8, changed: &[u64]) -> File {
 
 /// Pages of (first block, number of blocks).
 fn pages(target: File, base: Option<File>, offset: u64, most: usize, merge: bool) -> Vec<Vec<(i64, i64)>> {
-    let mut sent = Vec::new();
+    let mut found = Vec::new();
     let send = |page: Vec<csi::BlockMetadata>| {
-        sent.push(page.iter().map(|part| (part.byte_offset / 4096, part.size_bytes / 4096)).collect());
+        found.push(page.iter().map(|part| (part.byte_offset / 4096, part.size_bytes / 4096)).collect());
         Ok(())
     };
     let pages = Pages { page: Vec::new(), most, merge, send };
     let source = Source { target, base, capacity: 0, offset: offset * BLOCK, most };
     source.report(pages).unwrap();
-    sent
+    found
 }
 
 fn delta(changed: &[u64], offset: u64, most: usize, merge: bool) -> Vec<Vec<(i64, i64)>> {
