@@ -36,7 +36,8 @@ impl Attaching {
             workqueues: context.metrics.workqueues().clone(),
             flags: self.flags,
         };
-        self.controller.run(&sink, |stop| attach(parts, context, stop)).await
+        // On the heap: the state of all reconciles is large.
+        Box::pin(self.controller.run(&sink, |stop| Box::pin(attach(parts, context, stop)))).await
     }
 }
 

@@ -11,13 +11,10 @@ pub fn to_attach(attachment: &Attachment, node: Option<&CsiNode>, driver: &str) 
         let message = format!("csinode.storage.k8s.io \"{name}\" not found");
         return Err(Failure::waiting(message, WaitsFor::Node));
     };
-    match node.driver(driver) {
-        Some(entry) => Ok(entry.node_id.to_string()),
-        None => {
-            let message = format!("CSINode {name} does not contain driver {driver}");
-            Err(Failure::waiting(message, WaitsFor::Node))
-        }
-    }
+    node.driver(driver).map(|entry| entry.node_id.to_string()).ok_or_else(|| {
+        let message = format!("CSINode {name} does not contain driver {driver}");
+        Failure::waiting(message, WaitsFor::Node)
+    })
 }
 
 /// The id of the node to detach from: what its CSINode says now, else what it said at the time of the attachment.

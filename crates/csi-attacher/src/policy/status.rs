@@ -36,7 +36,7 @@ pub fn attached(attachment: &Attachment, publish_context: &BTreeMap<String, Stri
     if known != told || !status.attached {
         set(&mut changes, "attachmentMetadata", metadata_change(&known, &told));
     }
-    Some(body(attachment, changes))
+    Some(body(attachment, &changes))
 }
 
 /// A merge patch from one map to the other; null removes.
@@ -56,13 +56,13 @@ pub fn detached(attachment: &Attachment) -> Option<Value> {
         return None;
     }
     let changes = json!({"attached": false, "attachmentMetadata": null, "detachError": null});
-    Some(body(attachment, changes))
+    Some(body(attachment, &changes))
 }
 
 /// A driver that does not attach has its volumes everywhere.
 pub fn trivially_attached(attachment: &Attachment) -> Value {
     let changes = json!({"attached": true, "attachmentMetadata": null, "attachError": null});
-    body(attachment, changes)
+    body(attachment, &changes)
 }
 
 /// An operation failed. `with_code`: also say the driver's code, which only attach errors can.
@@ -74,14 +74,14 @@ pub fn failed(
     now: Timestamp,
 ) -> Value {
     let message = shortened(&failure.message);
-    let time = format!("{:.0}", now);
+    let time = format!("{now:.0}");
     match operation {
         Operation::Attach => {
             let code = failure.code.filter(|_| with_code).map(|code| code as i32);
             let error = json!({"message": message, "time": time, "errorCode": code});
-            body(attachment, json!({"attachError": error}))
+            body(attachment, &json!({"attachError": error}))
         }
-        Operation::Detach => body(attachment, json!({"detachError": {"message": message, "time": time}})),
+        Operation::Detach => body(attachment, &json!({"detachError": {"message": message, "time": time}})),
     }
 }
 
@@ -103,13 +103,20 @@ fn shortened(message: &str) -> String {
     if message.len() <= LONGEST_MESSAGE {
         return message.to_owned();
     }
-    let head = message.floor_char_boundary(LONGEST_MESSAGE - TAIL - ELLIPSIS.len());
-    let tail = message.ceil_char_boundary(message.len() - TAIL);
+    let boundary = |from: usize, step: fn(usize) -> usize| {
+        let mut index = from;
+        while !message.is_char_boundary(index) {
+            index = step(index);
+        }
+        index
+    };
+    let head = boundary(LONGEST_MESSAGE - TAIL - ELLIPSIS.len(), |index| index - 1);
+    let tail = boundary(message.len() - TAIL, |index| index + 1);
     let (head, tail) = (message.get(..head), message.get(tail..));
     format!("{}{ELLIPSIS}{}", head.unwrap_or_default(), tail.unwrap_or_default())
 }
 
-fn body(attachment: &Attachment, status: Value) -> Value {
+fn body(attachment: &Attachment, status: &Value) -> Value {
     json!({"metadata": {"uid": attachment.meta.uid.to_string()}, "status": status})
 }
 

@@ -33,6 +33,7 @@ struct Known {
 }
 
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "a set of independent facts")]
 struct Entry {
     uid: Uid,
     operation: Operation,

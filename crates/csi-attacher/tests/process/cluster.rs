@@ -52,10 +52,10 @@ impl Cluster {
         let controller = vec![ControllerCapability::PublishUnpublishVolume];
         let config = DriverConfig { name: DRIVER.into(), controller, ..DriverConfig::default() };
         let driver = ScriptedDriver::new(config);
-        let served = runtime.block_on(server.serve_https()).unwrap();
+        let listening = runtime.block_on(server.serve_https()).unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let front_address = listener.local_addr().unwrap();
-        let front = Mutex::new(Some(forward(listener, served.address)));
+        let front = Mutex::new(Some(forward(listener, listening.address)));
         server.set_rules(USER, rules());
         server.add_token("first", USER);
         drop(in_runtime);
@@ -64,7 +64,7 @@ impl Cluster {
             directory,
             server,
             driver,
-            served,
+            served: listening,
             front,
             front_address,
             kept: Value::Null,

@@ -4,8 +4,9 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
+    clippy::needless_pass_by_value,
     clippy::panic,
-    reason = "helpers of tests"
+    reason = "helpers of tests, and json! makes values"
 )]
 
 mod cluster;

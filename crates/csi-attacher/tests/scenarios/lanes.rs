@@ -20,7 +20,9 @@ async fn a_burst_of_detachments_does_not_delay_an_attachment() {
     let names: Vec<String> = (0..MANY).map(|number| setup.pair(number, "node1")).collect();
     let _sidecar = setup.start(&["--worker-threads=2"]);
     setup.until("all attached", || names.iter().all(|name| is_attached(&setup.get_va(name)))).await;
-    names.iter().for_each(|name| setup.delete("VolumeAttachment", name));
+    for name in &names {
+        setup.delete("VolumeAttachment", name);
+    }
     pass(1).await;
     let start = Instant::now();
     let wanted = setup.pair(MANY, "node1");

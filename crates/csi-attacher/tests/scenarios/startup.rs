@@ -1,5 +1,7 @@
 //! Start-up: what ends the process, with which code and words, and what is there while it waits (sheet 2, 3, 9).
 
+use std::time::Duration;
+
 use csi_client::csi::{
     ControllerGetCapabilitiesRequest, GetPluginCapabilitiesRequest, GetPluginInfoRequest,
     GetPluginInfoResponse, ProbeRequest, ProbeResponse,
@@ -132,25 +134,26 @@ async fn a_driver_without_name_ends_with_1() {
     assert!(exit.to_string().contains("driver name is empty"), "{exit}");
 }
 
+fn late() -> Step {
+    Step::late(Duration::from_millis(1100))
+}
+
+fn half() -> Step {
+    Step::late(Duration::from_millis(600))
+}
+
 /// One second for the name, one for both questions about capabilities, whatever `--timeout` says.
 #[tokio::test(start_paused = true)]
 async fn name_and_capabilities_have_one_second() {
-    let late = || Step::late(std::time::Duration::from_millis(1100));
-    let half = || Step::late(std::time::Duration::from_millis(600));
-    let rows: [(fn(&Setup, Step), Step); 3] = [
-        (|setup, step| setup.driver.always::<GetPluginInfoRequest>(step), late()),
-        (|setup, step| setup.driver.always::<GetPluginCapabilitiesRequest>(step), late()),
-        (
-            |setup, step| {
-                setup.driver.always::<GetPluginCapabilitiesRequest>(step.clone());
-                setup.driver.always::<ControllerGetCapabilitiesRequest>(step);
-            },
-            half(),
-        ),
-    ];
-    for (script, step) in rows {
+    let name: fn(&Setup) = |setup| setup.driver.always::<GetPluginInfoRequest>(late());
+    let plugin: fn(&Setup) = |setup| setup.driver.always::<GetPluginCapabilitiesRequest>(late());
+    let both: fn(&Setup) = |setup| {
+        setup.driver.always::<GetPluginCapabilitiesRequest>(half());
+        setup.driver.always::<ControllerGetCapabilitiesRequest>(half());
+    };
+    for script in [name, plugin, both] {
         let setup = Setup::new();
-        script(&setup, step);
+        script(&setup);
         let exit = ends(&setup, &["--timeout=1m"]).await;
         assert_eq!(exit.code, 1);
         assert!(exit.to_string().contains("code = DeadlineExceeded"), "{exit}");
