@@ -18,6 +18,7 @@ mod backlog;
 mod compare;
 mod detach;
 mod feed;
+mod guard;
 mod late;
 mod memory;
 mod stores;
@@ -80,6 +81,7 @@ struct Shared {
     /// `--worker-threads` calls to the driver, for each lane.
     calls: [Semaphore; LANES.len()],
     memory: memory::Memory,
+    turns: guard::Turns,
     stopping: AtomicBool,
 }
 
@@ -164,6 +166,7 @@ impl Shared {
             late: Queue::with_backoff(backoff),
             calls: LANES.map(|_| Semaphore::new(workers)),
             memory: memory::Memory::default(),
+            turns: guard::Turns::default(),
             stopping: AtomicBool::new(false),
             driver: parts.driver,
             connection: parts.connection,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use csi_client::CallOptions;
-use sidecar_core::objects::{Attachment, Volume};
+use sidecar_core::objects::Attachment;
 use sidecar_core::reconciler::Outcome;
 use tracing::info;
 
@@ -48,11 +48,7 @@ impl Shared {
 
     async fn attach(&self, attachment: &Arc<Attachment>) -> Result<End, Failure> {
         let target = match target::source(attachment)? {
-            Source::Volume(name) => {
-                let volume = self.volume(name).ok_or_else(|| volume_not_found(name))?;
-                target::check_attachable(&volume)?;
-                target::of_volume(&*self.guard(volume).await?)?
-            }
+            Source::Volume(name) => target::of_volume(&*self.guarded(name).await?)?,
             Source::Inline(inline) => target::of_inline(inline)?,
         };
         let (capabilities, driver) = (self.driver.capabilities, &self.driver.name);
@@ -75,18 +71,6 @@ impl Shared {
         let answer = answer.map_err(|status| Failure::of_driver(&status))?;
         info!(v = 2, VolumeAttachment = %attachment.meta.name, "Attached");
         Ok(End::Attached(attachment, answer.publish_context))
-    }
-
-    /// Puts our finalizer on the volume, so that it is there as long as it may be attached.
-    async fn guard(&self, volume: Arc<Volume>) -> Result<Arc<Volume>, Failure> {
-        let finalizer = &self.driver.finalizer;
-        if volume.meta.finalizers.has(finalizer) {
-            return Ok(volume);
-        }
-        let patch = finalizer::add_to_volume(&volume, finalizer);
-        self.patch_volume(&volume, &patch).await.map_err(|error| {
-            Failure::new(format!("could not add PersistentVolume finalizer: {}", text(&error)))
-        })
     }
 
     /// Puts finalizer and node id on the attachment; `None` if it has been deleted meanwhile.

@@ -210,18 +210,28 @@ async fn an_attachment_deleted_while_it_is_attached_is_detached_at_once() {
     assert!(!setup.actions().iter().any(|action| action.starts_with('S')), "{:?}", setup.actions());
 }
 
-/// An answer that is lost does not lead to a second finalizer.
+/// Upstream appends it twice, or sees a call refused.
 #[tokio::test(start_paused = true)]
-async fn two_attachments_of_a_volume_add_one_finalizer() {
-    let setup = Setup::new();
-    setup.node("node2", "nodeID2");
-    setup.volume(json!({"metadata": {"finalizers": ["x/y"]}}));
-    setup.attachment(json!({}));
-    setup.create(attachment("pv1-node2", "pv1", "node2"));
-    let _sidecar = setup.start(&[]);
-    setup.attached().await;
-    setup.until("attached", || is_attached(&setup.get_va("pv1-node2"))).await;
-    assert_eq!(setup.pv()["metadata"]["finalizers"], json!(["x/y", F]));
+async fn attachments_of_a_volume_at_the_same_time_add_one_finalizer() {
+    for finalizers in [json!(null), json!(["x/y"])] {
+        let setup = Setup::new();
+        let mut expected = finalizers.as_array().cloned().unwrap_or_default();
+        expected.push(json!(F));
+        setup.volume(json!({"metadata": {"finalizers": finalizers}}));
+        let nodes = ["node1", "node2", "node3"];
+        for node in nodes {
+            if node != "node1" {
+                setup.node(node, &format!("id-{node}"));
+            }
+            setup.create(attachment(&format!("pv1-{node}"), "pv1", node));
+        }
+        let _sidecar = setup.start(&[]);
+        let all = || nodes.iter().all(|node| is_attached(&setup.get_va(&format!("pv1-{node}"))));
+        setup.until("attached", all).await;
+        assert_eq!(setup.pv()["metadata"]["finalizers"], Value::Array(expected));
+        let actions = setup.actions();
+        assert!(actions.len() == 7 && !actions.iter().any(|action| action.contains('!')), "{actions:?}");
+    }
 }
 
 /// Finalizers of others survive ours.
