@@ -32,7 +32,9 @@ fn options(test: &str) -> Options {
         ControllerCapability::ListVolumesPublishedNodes,
     ];
     let driver = DriverConfig { name: DRIVER.into(), controller, ..DriverConfig::default() };
-    Options { driver, kube: None, settle: Duration::from_secs(1200), ..Options::new(&command) }
+    // Everybody has moved by then, and what is still under way has met its faults.
+    let trouble = Duration::from_secs(75);
+    Options { driver, kube: None, trouble, settle: Duration::from_secs(1200), ..Options::new(&command) }
 }
 
 /// One life of an attacher, from its command line.
@@ -196,7 +198,7 @@ async fn node(world: World, number: usize) {
         tokio::time::sleep(world.between(Duration::ZERO, Duration::from_secs(10))).await;
         world.api().create(&node).expect("it is not there");
         tokio::time::sleep(world.between(Duration::from_secs(10), Duration::from_secs(200))).await;
-        if world.elapsed() > Duration::from_secs(90) {
+        if world.elapsed() > Duration::from_secs(55) {
             return;
         }
         world.note(&format!("{name} goes for a while"));
