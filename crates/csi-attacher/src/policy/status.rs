@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 
-use csi_client::code_name;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use sidecar_core::objects::{Attachment, AttachmentStatus};
@@ -91,11 +90,6 @@ pub fn late(operation: Operation, limit: &str, last: Option<&Failure>) -> Failur
     let last = last.map_or("no answer yet", |failure| failure.message.as_str());
     let message = format!("{noun} did not finish within {limit}; still trying: {last}");
     Failure { code, ..Failure::new(message) }
-}
-
-/// The name of a code, for log lines.
-pub fn code_text(failure: &Failure) -> &'static str {
-    failure.code.map_or("", code_name)
 }
 
 /// A message that the API server takes: of a long one head and tail, cut between characters.
