@@ -92,6 +92,7 @@ struct Shared {
 pub(crate) async fn run(parts: Parts, stores: Stores, stop: CancellationToken) {
     let workers = parts.workers;
     let shared = Arc::new(Shared::new(parts, stores));
+    let _left = shared.unsaved.report_left();
     let feed = feed::run(shared.clone());
     let claims = reconcile(&shared, shared.claims.clone(), workers, "claim", |shared, uid| async move {
         shared.sync_claim(&uid).await

@@ -18,9 +18,9 @@ pub(super) fn is_gone(error: &kube::Error) -> bool {
     ErrorKind::of(error) == ErrorKind::NotFound
 }
 
-/// Whether the server will not take this object however often it is asked, unless someone changes something.
+/// Whether the server will not take this object however often it is asked.
 pub(super) fn is_rejection(error: &kube::Error) -> bool {
-    matches!(ErrorKind::of(error), ErrorKind::Invalid | ErrorKind::Forbidden | ErrorKind::BadRequest)
+    matches!(ErrorKind::of(error), ErrorKind::Invalid | ErrorKind::BadRequest)
 }
 
 /// The claim, for an event.

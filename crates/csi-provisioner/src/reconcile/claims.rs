@@ -140,8 +140,11 @@ impl Shared {
             }
             None => {}
         }
-        if self.unsaved.has(name) {
-            return Some(Outcome::Done);
+        match self.unsaved.owner(name) {
+            Some(owner) if owner == *uid => return Some(Outcome::Done),
+            // Cut-off names can be those of several claims.
+            Some(_) => return Some(self.name_taken(claim, class, name).await),
+            None => {}
         }
         if let Some(left) = self.memory.just_saved(uid, self.clock.monotonic()) {
             return Some(Outcome::RequeueAfter(left));

@@ -1,8 +1,11 @@
 //! Volumes that exist in the driver and not yet in the API.
 //!
 //! Losing one of them leaks a volume, so they are kept until the API server has taken them, whatever it takes: a failed
-//! save is tried again at once and then ever more slowly. A save that is rejected for good (invalid, forbidden, name
-//! taken) is tried at the longest interval only, and the user is told each time (sheet 5.5, 13.5, 13.16).
+//! save is tried again at once and then ever more slowly. So is one that is forbidden, since rules come and go with
+//! roll-outs and caches of authorizers; who waits for it is told when it lasts. A save that is rejected for good (invalid,
+//! name taken) is tried at the longest interval only, and the user is told each time (sheet 5.5, 13.5, 13.16).
+//!
+//! A stop waits for all that can still be saved, as long as the grace period lasts, and names what is left (sheet 13.6).
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use k8s_openapi::api::core::v1::PersistentVolume;
 use kube::Api;
 use kube::api::PostParams;
+use sidecar_core::api::ErrorKind;
 use sidecar_core::events::{EventKind, ObjectRef};
 use sidecar_core::objects::{Claim, Interned, Uid};
 use sidecar_core::queue::Queue;
@@ -22,6 +26,9 @@ use super::api::{claim_ref, is_rejection, text};
 use super::guard::is_guarded;
 use crate::events;
 use crate::policy::volume::{Occupant, occupant};
+
+/// From this failure in a row on, a forbidden save is told to the user: it is more than a second old by then.
+const TOLD_FROM: u32 = 8;
 
 /// A volume that is to be saved.
 #[derive(Clone, Debug)]
@@ -45,6 +52,8 @@ enum Save {
     Done,
     /// Worth another try soon.
     Failed(String),
+    /// Worth another try soon, and the user may be able to help.
+    Forbidden(String),
     /// Rejected for a reason that will not go away by itself.
     Rejected(String),
 }
@@ -54,15 +63,16 @@ impl UnsavedVolumes {
         Self { entries: Arc::default(), queue, changed: Arc::default() }
     }
 
-    /// Whether the volume of this name is to be saved.
-    pub(super) fn has(&self, name: &Interned) -> bool {
-        self.lock().contains_key(name)
+    /// Whose volume waits to be saved under this name.
+    pub(super) fn owner(&self, name: &Interned) -> Option<Uid> {
+        self.lock().get(name).map(|entry| entry.claim_uid.clone())
     }
 
-    /// Tries all that are left once more, and completes when none is.
+    /// Tries all that are left at once and then as if they had never failed, and completes when none is.
     pub(super) async fn drain(&self) {
         let left: Vec<_> = self.lock().keys().cloned().collect();
         for name in left {
+            self.queue.forget(&name);
             self.queue.add(name);
         }
         loop {
@@ -74,6 +84,12 @@ impl UnsavedVolumes {
         }
     }
 
+    /// Says on drop what could not be saved: the provisioner that comes next is given the same volume if it asks for the
+    /// same claim; if that is gone, somebody has to delete the volume by hand.
+    pub(super) fn report_left(&self) -> impl Drop {
+        ReportLeft(self.clone())
+    }
+
     fn remove(&self, name: &Interned) {
         self.lock().remove(name);
         self.changed.notify_one();
@@ -82,6 +98,26 @@ impl UnsavedVolumes {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Interned, Unsaved>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+struct ReportLeft(UnsavedVolumes);
+
+impl Drop for ReportLeft {
+    fn drop(&mut self) {
+        for (name, entry) in self.0.lock().iter() {
+            warn_left(name, entry);
+        }
+    }
+}
+
+fn warn_left(name: &Interned, entry: &Unsaved) {
+    let source = entry.volume.spec.as_ref().and_then(|spec| spec.csi.as_ref());
+    error!(
+        volume = %name,
+        handle = source.map(|source| &*source.volume_handle),
+        claim = format!("{}/{}", entry.claim.namespace, entry.claim.name),
+        "Stopping with a volume that could not be saved; the next provisioner gets it again if its claim still exists"
+    );
 }
 
 impl Shared {
@@ -123,18 +159,30 @@ impl Shared {
                 error!(volume = %name, err = problem, "Failed to save volume, will try again");
                 Outcome::RetryBackoff(problem)
             }
+            Save::Forbidden(problem) => {
+                if self.unsaved.queue.failures(name) >= TOLD_FROM {
+                    self.tell_rejected(name, &entry, &problem);
+                } else {
+                    error!(volume = %name, err = problem, "Saving volume was rejected, will try again");
+                }
+                Outcome::RetryBackoff(problem)
+            }
             Save::Rejected(problem) => {
-                error!(volume = %name, err = problem, "Saving volume was rejected, will try again later");
+                self.tell_rejected(name, &entry, &problem);
                 if self.is_stopping() {
-                    // Whoever provisions next asks the driver again and is given the same volume.
+                    warn_left(name, &entry);
                     self.unsaved.remove(name);
                     return Outcome::Done;
                 }
-                let message = events::save_rejected(name, &problem);
-                self.recorder.event(&entry.claim, EventKind::Warning, events::PROVISIONING_FAILED, &message);
                 Outcome::RequeueAfter(self.retry_max)
             }
         }
+    }
+
+    fn tell_rejected(&self, name: &Interned, entry: &Unsaved, problem: &str) {
+        error!(volume = %name, err = problem, "Saving volume was rejected, will try again later");
+        let message = events::save_rejected(name, problem);
+        self.recorder.event(&entry.claim, EventKind::Warning, events::PROVISIONING_FAILED, &message);
     }
 
     async fn try_save(&self, name: &Interned, entry: &Unsaved) -> Save {
@@ -147,6 +195,7 @@ impl Shared {
             }
             Err(kube::Error::Api(status)) if status.is_already_exists() => self.compare(name, entry).await,
             Err(error) if is_rejection(&error) => Save::Rejected(text(&error)),
+            Err(error) if ErrorKind::of(&error) == ErrorKind::Forbidden => Save::Forbidden(text(&error)),
             Err(error) => Save::Failed(text(&error)),
         }
     }
