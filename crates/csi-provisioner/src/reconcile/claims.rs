@@ -1,5 +1,6 @@
 //! A look at one claim: shall it get a volume, and what came of it?
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
@@ -90,11 +91,12 @@ impl Shared {
         let Some(_guard) = self.locks.try_lock(&name, Waiter::Claim(uid.clone())) else {
             return Outcome::Drop;
         };
+        let mut entry = self.memory.in_progress(uid).unwrap_or_else(|| InProgress::new(claim.clone()));
         if self.memory.was_asked(uid) {
             match self.look_again(claim).await {
-                Ok(Live::Unbound) => {}
-                Ok(Live::Gone) if self.memory.in_progress(uid).is_some() => {}
-                Ok(Live::Bound | Live::Gone) => {
+                Ok((Live::Unbound, annotations)) => entry.annotations = Some(annotations),
+                Ok((Live::Gone, _)) if self.memory.in_progress(uid).is_some() => {}
+                Ok((Live::Bound | Live::Gone, _)) => {
                     self.memory.forget(uid);
                     return Outcome::Done;
                 }
@@ -105,7 +107,6 @@ impl Shared {
         let message = events::provisioning(namespace, &claim.meta.name);
         self.recorder.event(&claim_ref(claim), EventKind::Normal, events::PROVISIONING, &message);
         let started = self.clock.monotonic();
-        let mut entry = self.memory.in_progress(uid).unwrap_or_else(|| InProgress::new(claim.clone()));
         // If the claim goes now, what was asked for last has to be asked for again, not what was asked for first.
         entry.claim = claim.clone();
         match self.attempt(claim, class, &mut entry).await {
@@ -166,14 +167,16 @@ impl Shared {
         self.failed(claim, class, &failure, None).await
     }
 
-    /// A live look at the claim, before the driver is asked once more (upstream issue 1469).
-    async fn look_again(&self, claim: &Claim) -> Result<Live, String> {
+    /// A live look at the claim, before the driver is asked once more (upstream issue 1469), and the annotations it has now:
+    /// they may name another secret than at the last try.
+    async fn look_again(&self, claim: &Claim) -> Result<(Live, BTreeMap<String, String>), String> {
         let claims: Api<PersistentVolumeClaim> = Api::namespaced(self.client.clone(), claim.meta.namespace());
         let found = claims.get_opt(&claim.meta.name).await.map_err(|error| text(&error))?;
         let spec = found.as_ref().and_then(|found| found.spec.as_ref());
         let volume = spec.and_then(|spec| spec.volume_name.as_deref());
         let uid = found.as_ref().map(|found| found.metadata.uid.as_deref().unwrap_or_default());
-        Ok(live(claim, uid.map(|uid| (uid, volume))))
+        let verdict = live(claim, uid.map(|uid| (uid, volume)));
+        Ok((verdict, found.and_then(|found| found.metadata.annotations).unwrap_or_default()))
     }
 
     /// An attempt failed: remember, report, and say when to come back.

@@ -19,7 +19,7 @@ const JUST_SAVED: Duration = Duration::from_secs(60);
 pub(super) struct InProgress {
     /// The claim as it was, for it may be deleted meanwhile.
     pub(super) claim: Arc<Claim>,
-    /// Its annotations, if its class needs them.
+    /// Its annotations as last seen, if anybody has asked for them.
     pub(super) annotations: Option<BTreeMap<String, String>>,
 }
 

@@ -425,3 +425,28 @@ async fn claims_are_asked_for_live_before_a_request_is_repeated() {
     assert_eq!(setup.creations().len(), 1);
     assert!(setup.calls().contains(&"get persistentvolumeclaims -> 200".to_owned()));
 }
+
+#[tokio::test(start_paused = true)]
+async fn annotations_are_read_again_before_a_request_is_repeated() {
+    let setup = Setup::new();
+    setup.class(
+        "secret",
+        json!({"parameters": {
+            "csi.storage.k8s.io/node-publish-secret-name": "${pvc.annotations['example.com/secret']}",
+            "csi.storage.k8s.io/node-publish-secret-namespace": "ns",
+        }}),
+    );
+    setup.driver.script::<CreateVolumeRequest>([Step::fail(Code::Unavailable, "later")]);
+    let _sidecar = setup.start(&["--retry-interval-start=20s"]);
+    let secret = |name: &str| json!({"metadata": {"annotations": {"example.com/secret": name}}});
+    let mut fields = secret("first");
+    fields["spec"] = json!({"storageClassName": "secret"});
+    setup.claim("claim", fields);
+    setup.event("claim", "ProvisioningFailed", "later").await;
+    setup.server.patch("PersistentVolumeClaim", "default", "claim", &secret("second")).unwrap();
+    let volume = setup.bound("claim").await;
+    let source = setup.get_volume(&volume).unwrap()["spec"]["csi"].clone();
+    assert_eq!(source["nodePublishSecretRef"], json!({"name": "second", "namespace": "ns"}));
+    let reads = setup.calls().iter().filter(|call| *call == "get persistentvolumeclaims -> 200").count();
+    assert_eq!(reads, 2, "one per attempt");
+}
