@@ -82,6 +82,11 @@ impl Shared {
                 if self.memory.knows_volume(&volume.meta.name) {
                     self.volumes.add(volume.meta.name.clone());
                 }
+                // The claim was left alone because it had its volume.
+                let owner = volume.claim.as_ref().and_then(|reference| self.claim(&reference.uid));
+                if let Some(claim) = owner.filter(|claim| claim.volume_name.is_none()) {
+                    self.claims.add(claim.meta.uid.clone());
+                }
             }
         }
     }

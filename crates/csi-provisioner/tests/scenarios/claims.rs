@@ -450,3 +450,45 @@ async fn annotations_are_read_again_before_a_request_is_repeated() {
     let reads = setup.calls().iter().filter(|call| *call == "get persistentvolumeclaims -> 200").count();
     assert_eq!(reads, 2, "one per attempt");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_whose_volume_vanishes_before_it_is_bound_gets_another() {
+    let setup = Setup::new();
+    let claim = setup.claim("claim", json!({}));
+    let uid = claim["metadata"]["uid"].as_str().unwrap();
+    let name = format!("pvc-{uid}");
+    // A volume of an earlier provisioner, which nobody binds because it has the wrong size.
+    let reference = json!({"kind": "PersistentVolumeClaim", "apiVersion": "v1", "namespace": "default",
+        "name": "claim", "uid": uid});
+    let fields = json!({"spec": {"claimRef": reference, "capacity": {"storage": "1"}}});
+    volume(&setup, &name, fields);
+    let _sidecar = setup.start(&[]);
+    pass(30).await;
+    assert_eq!((setup.creations().len(), &setup.get_claim("claim")["spec"]["volumeName"]), (0, &Value::Null));
+    setup.server.patch("PersistentVolume", "", &name, &json!({"metadata": {"finalizers": null}})).unwrap();
+    setup.server.delete("PersistentVolume", "", &name).unwrap();
+    let start = tokio::time::Instant::now();
+    setup.bound("claim").await;
+    assert!(start.elapsed().as_secs() < 60, "it does not wait for a resync: {:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cut_off_name_that_waits_to_be_saved_is_taken() {
+    let setup = Setup::new();
+    setup.server.intercept(|call| call.is("create", "persistentvolumes").then(|| failure(500)));
+    let _sidecar = setup.start(&["--volume-name-uuid-length=1"]);
+    let mut letters = std::collections::BTreeMap::new();
+    // Seventeen claims share sixteen letters.
+    for number in 0..17 {
+        let name = format!("claim-{number}");
+        let claim = setup.claim(&name, json!({}));
+        let letter = claim["metadata"]["uid"].as_str().unwrap()[..1].to_owned();
+        letters.entry(letter).or_insert_with(Vec::new).push(name);
+    }
+    let shared = letters.values().find(|names| names.len() > 1).unwrap();
+    setup
+        .until("the second claim of a name is told", || {
+            shared.iter().any(|name| setup.events(name).iter().any(|(_, _, text, _)| text.contains("belongs to another")))
+        })
+        .await;
+}
