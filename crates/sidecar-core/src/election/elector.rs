@@ -22,6 +22,9 @@ use crate::shutdown::Shutdown;
 /// Reason of the events on the Lease.
 const EVENT_REASON: &str = "LeaderElection";
 
+/// Writes of unknown fate to remember: far more than fit between a renewal and the end of its term.
+const REMEMBERED: usize = 32;
+
 /// How an election ended. All but [`Outcome::Finished`] leave the exit code to the sidecar's sheet.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome<T> {
@@ -48,6 +51,9 @@ pub struct Elector {
     leader: watch::Sender<Arc<str>>,
     /// When the last successful write of our own record was *sent*.
     renewed: Option<Instant>,
+    /// What this process has written: the record that was confirmed last, and those sent since whose fate is unknown. A
+    /// record with our name that is none of these is somebody else's who has the same name.
+    own: Vec<Record>,
     /// Set between [`Elector::run`]'s becoming leader and its end.
     leading: bool,
     /// Whether a write is under way whose outcome nobody may learn if it is dropped.
@@ -75,6 +81,7 @@ impl Elector {
             events: None,
             metrics: None,
             renewed: None,
+            own: Vec::new(),
             leading: false,
             writing: false,
         })
@@ -243,6 +250,13 @@ impl Elector {
         if found != self.health.observed().record || self.health.observed().since.is_none() {
             self.health.observe(found, self.clock.monotonic());
         }
+        if self.is_usurped() {
+            tracing::error!(
+                lock = %self.lock, holder = self.holder,
+                "Lease carries our name, but another process wrote it: do two replicas share a hostname?"
+            );
+            return Ok(false);
+        }
         if !self.may_take() {
             tracing::info!(
                 v = 4, lock = %self.lock, holder = self.health.observed().record.holder,
@@ -264,7 +278,7 @@ impl Elector {
     fn may_take(&self) -> bool {
         let observed = self.health.observed();
         observed.record.holder.is_empty()
-            || self.is_holder()
+            || (self.is_holder() && !self.is_usurped())
             || (!self.leading && !observed.is_valid(self.clock.monotonic()))
     }
 
@@ -273,7 +287,19 @@ impl Elector {
     }
 
     fn other_holder(&self) -> bool {
-        !self.is_holder() && !self.health.observed().record.holder.is_empty()
+        self.is_usurped() || (!self.is_holder() && !self.health.observed().record.holder.is_empty())
+    }
+
+    /// Whether we lead and the Lease has our name in a record that we did not write. Who stands by takes such a record
+    /// over as client-go does: it is that of the process before us.
+    fn is_usurped(&self) -> bool {
+        self.leading && self.is_holder() && !self.has_written(&self.health.observed().record)
+    }
+
+    /// Whether this process wrote `found`: no two write the same term at the same microsecond.
+    fn has_written(&self, found: &Record) -> bool {
+        let key = |record: &Record| (record.acquired, record.renewed, record.transitions);
+        self.own.iter().any(|own| key(own) == key(found))
     }
 
     /// The record to write over the one observed: a renewal if that is ours, else a new term.
@@ -301,6 +327,7 @@ impl Elector {
     async fn write(&mut self, record: Record, limit: Instant) -> Result<(), LockError> {
         let (sent, timeout) = (self.clock.monotonic(), self.half_until(limit));
         self.writing = true;
+        self.remember(&record);
         let written = self.lock.update(&record, timeout).await;
         self.wrote(written, sent)
     }
@@ -308,15 +335,26 @@ impl Elector {
     async fn create(&mut self, record: Record, limit: Instant) -> Result<(), LockError> {
         let (sent, timeout) = (self.clock.monotonic(), self.half_until(limit));
         self.writing = true;
+        self.remember(&record);
         let written = self.lock.create(&record, timeout).await;
         self.wrote(written, sent)
+    }
+
+    fn remember(&mut self, record: &Record) {
+        if self.own.len() >= REMEMBERED {
+            self.own.remove(0);
+        }
+        self.own.push(record.clone());
     }
 
     /// A record counts from when it was sent: it cannot have been seen by anybody before.
     fn wrote(&mut self, written: Result<Record, LockError>, sent: Instant) -> Result<(), LockError> {
         // A call without an answer may have been obeyed.
         self.writing = matches!(written, Err(LockError::Timeout(_)));
-        self.health.observe(written?, sent);
+        let written = written?;
+        // Every write before this one was of an older version, so none of them can take effect any more.
+        self.own = vec![written.clone()];
+        self.health.observe(written, sent);
         self.renewed = Some(sent);
         Ok(())
     }
@@ -343,7 +381,7 @@ impl Elector {
             }
         };
         self.health.observe(record.clone(), self.clock.monotonic());
-        if record.holder != self.holder {
+        if record.holder != self.holder || !self.has_written(&record) {
             return;
         }
         let now = Some(self.now());

@@ -252,3 +252,37 @@ async fn changes_are_reported_as_events_on_the_lease() {
         assert_eq!(event["involvedObject"]["uid"], "f3b0");
     }
 }
+
+/// Two pods on one host's network have the same name.
+#[tokio::test(start_paused = true)]
+async fn a_leader_stops_when_another_process_writes_the_lease_in_its_name() {
+    let server = LeaseServer::new();
+    let mut first = Competitor::start(&server, "pod-0", |_| {});
+    let began = first.leads().await;
+    sleep(seconds(12)).await;
+    // It takes the record over at once, as a restarted process does.
+    let mut second = Competitor::start(&server, "pod-0", |_| {});
+    second.leads().await;
+    assert_eq!(first.task.await.unwrap(), Outcome::Lost);
+    assert!(began.elapsed() <= seconds(12 + 6), "at its next renewal: {:?}", began.elapsed());
+    sleep(seconds(60)).await;
+    assert!(second.is_leading(), "who came last goes on");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_knows_its_own_record_again_although_it_never_heard_of_it() {
+    let server = LeaseServer::new();
+    let mut competitor = Competitor::start(&server, "pod-0", |_| {});
+    competitor.leads().await;
+    // Written, but the answer is lost; and then the rest of the Lease is changed by somebody.
+    let mut broken = false;
+    server.set_faults(move |method| {
+        let breaks = *method == Method::PUT && !std::mem::replace(&mut broken, true);
+        if breaks { Fault::BreakAfter } else { Fault::None }
+    });
+    sleep(seconds(6)).await;
+    server.edit(|lease| lease["metadata"]["annotations"] = json!({"by": "somebody"}));
+    sleep(seconds(60)).await;
+    assert!(competitor.is_leading());
+    assert_eq!(competitor.stop().await, Outcome::Stopped(Some(())));
+}
