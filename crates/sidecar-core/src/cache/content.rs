@@ -148,6 +148,14 @@ impl<T: Kind> Content<T> {
         }
     }
 
+    /// An object that cannot be read stays as it was last seen.
+    pub(super) fn skip(&mut self, meta: &Meta) {
+        self.version = self.version.max(meta.resource_version);
+        if let Some(shown) = &mut self.shown {
+            shown.insert(hash_of(meta.namespace(), &meta.name));
+        }
+    }
+
     pub(super) fn delete(&mut self, meta: &Meta) -> Option<Delta<T>> {
         self.version = self.version.max(meta.resource_version);
         self.overlay.watch_deletes(meta);
@@ -201,8 +209,8 @@ impl<T: Kind> Content<T> {
         }
         match old {
             None => Some(Delta::Added(object)),
-            // A new list shows again what is known already.
-            Some(old) if is_same_state(old.meta(), object.meta()) => None,
+            // A new list shows again what is known already, but more of it if the interest has grown.
+            Some(old) if is_same_state(old.meta(), object.meta()) && old == object => None,
             Some(old) => Some(Delta::Updated { old, new: object }),
         }
     }

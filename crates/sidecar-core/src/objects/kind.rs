@@ -58,7 +58,7 @@ impl<T: Kind> Projected<T> {
 }
 
 /// A kind that can be cached.
-pub trait Kind: Sized + Send + Sync + Debug + 'static {
+pub trait Kind: Sized + PartialEq + Send + Sync + Debug + 'static {
     /// Where it lives.
     const RESOURCE: Resource;
 
