@@ -22,7 +22,7 @@ mod slot;
 mod store;
 
 pub use caches::{Borrowed, Cached, Caches};
-pub use decode::{DecodeError, Decoder, Event, Json, Page};
+pub use decode::{DecodeError, Decoder, Event, Item, Json, Page, Unreadable};
 pub use store::{Delta, Store, Subscription};
 
 #[cfg(test)]

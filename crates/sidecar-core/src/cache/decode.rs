@@ -6,6 +6,7 @@ use std::fmt;
 use kube::core::Status;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
 
 use crate::objects::{Interest, Kind, Meta, Projected, Text, WireMeta};
 
@@ -27,6 +28,8 @@ pub enum Event<T> {
     Applied(Projected<T>),
     /// Deleted; the version is that of the deletion.
     Deleted(Meta),
+    /// Added or modified, but not in the shape that the API promises.
+    Unreadable(Unreadable),
     /// Nothing has changed up to this version.
     Bookmark {
         /// The version.
@@ -37,6 +40,24 @@ pub enum Event<T> {
     /// The watch ends with this.
     Error(Box<Status>),
 }
+
+/// An object that is not what the API promises, as far as it can be told.
+#[derive(Debug)]
+pub struct Unreadable {
+    /// Its metadata, if at least that is in order.
+    pub meta: Option<Meta>,
+    /// What is wrong.
+    pub error: serde_json::Error,
+}
+
+impl Unreadable {
+    fn new(object: Result<Bare<'_>, serde_json::Error>, error: serde_json::Error) -> Self {
+        Self { meta: object.ok().map(|object| object.metadata.keep(false)), error }
+    }
+}
+
+/// An item of a list.
+pub type Item<T> = Result<Projected<T>, Unreadable>;
 
 /// What surrounds the items of a list page.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -55,12 +76,13 @@ pub trait Decoder<T: Kind>: Send + Sync {
     fn object(&self, bytes: &[u8], interest: &Interest) -> Result<Projected<T>, DecodeError>;
     /// One watch event.
     fn event(&self, bytes: &[u8], interest: &Interest) -> Result<Event<T>, DecodeError>;
-    /// One page of a list; `each` gets the items as they are read, so that they never exist side by side.
+    /// One page of a list; `each` gets the items as they are read, so that they never exist side by side. Where an item is
+    /// unreadable, it may get those before it twice.
     fn page(
         &self,
         bytes: &[u8],
         interest: &Interest,
-        each: &mut dyn FnMut(Projected<T>),
+        each: &mut dyn FnMut(Item<T>),
     ) -> Result<Page, DecodeError>;
 }
 
@@ -79,7 +101,14 @@ impl<T: Kind> Decoder<T> for Json {
 
     fn event(&self, bytes: &[u8], interest: &Interest) -> Result<Event<T>, DecodeError> {
         match event_type(bytes)?.as_str() {
-            "ADDED" | "MODIFIED" => Ok(Event::Applied(T::project(event_object(bytes)?, interest))),
+            "ADDED" | "MODIFIED" => match event_object(bytes) {
+                Ok(object) => Ok(Event::Applied(T::project(object, interest))),
+                // Only JSON can be skipped: what is none breaks the stream.
+                Err(error) if error.is_data() => {
+                    Ok(Event::Unreadable(Unreadable::new(event_object(bytes), error)))
+                }
+                Err(error) => Err(error.into()),
+            },
             "DELETED" => {
                 let object: Bare<'_> = event_object(bytes)?;
                 Ok(Event::Deleted(object.metadata.keep(false)))
@@ -98,10 +127,14 @@ impl<T: Kind> Decoder<T> for Json {
         &self,
         bytes: &[u8],
         interest: &Interest,
-        each: &mut dyn FnMut(Projected<T>),
+        each: &mut dyn FnMut(Item<T>),
     ) -> Result<Page, DecodeError> {
         let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-        Ok(PageSeed { interest, each }.deserialize(&mut deserializer)?)
+        match (PageSeed { interest, each: &mut *each }).deserialize(&mut deserializer) {
+            Ok(page) => Ok(page),
+            Err(error) if error.is_data() => one_by_one(bytes, interest, each),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 
@@ -136,9 +169,37 @@ fn event_type(bytes: &[u8]) -> Result<String, serde_json::Error> {
     }
 }
 
+/// A page with an item that cannot be read: the others are found by reading the whole page into memory first.
+fn one_by_one<T: Kind>(
+    bytes: &[u8],
+    interest: &Interest,
+    each: &mut dyn FnMut(Item<T>),
+) -> Result<Page, DecodeError> {
+    #[derive(Deserialize)]
+    struct Whole {
+        #[serde(default)]
+        metadata: Value,
+        #[serde(default)]
+        items: Option<Vec<Value>>,
+    }
+    let whole: Whole = serde_json::from_slice(bytes)?;
+    for item in whole.items.unwrap_or_default() {
+        let item = item.to_string();
+        each(match serde_json::from_str(&item) {
+            Ok(wire) => Ok(T::project(wire, interest)),
+            Err(error) => Err(Unreadable::new(serde_json::from_str(&item), error)),
+        });
+    }
+    let text = |name: &str| whole.metadata.get(name).and_then(Value::as_str).unwrap_or_default();
+    Ok(Page {
+        version: text("resourceVersion").parse().unwrap_or_default(),
+        next: text("continue").to_owned(),
+    })
+}
+
 struct PageSeed<'s, T> {
     interest: &'s Interest,
-    each: &'s mut dyn FnMut(Projected<T>),
+    each: &'s mut dyn FnMut(Item<T>),
 }
 
 impl<'de, T: Kind> DeserializeSeed<'de> for PageSeed<'_, T> {
@@ -187,7 +248,7 @@ impl<'de, T: Kind> Visitor<'de> for PageSeed<'_, T> {
 
 struct ItemsSeed<'s, T> {
     interest: &'s Interest,
-    each: &'s mut dyn FnMut(Projected<T>),
+    each: &'s mut dyn FnMut(Item<T>),
 }
 
 impl<'de, T: Kind> DeserializeSeed<'de> for ItemsSeed<'_, T> {
@@ -210,7 +271,7 @@ impl<'de, T: Kind> Visitor<'de> for ItemsSeed<'_, T> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<(), A::Error> {
         while let Some(wire) = sequence.next_element::<T::Wire<'de>>()? {
-            (self.each)(T::project(wire, self.interest));
+            (self.each)(Ok(T::project(wire, self.interest)));
         }
         Ok(())
     }

@@ -26,6 +26,9 @@ use request::{Backoff, Request};
 
 /// How long a streaming list may be silent before its end. Servers that ignore the request for one stay silent for ever.
 const LIST_SILENCE: Duration = Duration::from_secs(30);
+/// How long a streaming list may take in all. Where such a server is never silent, because objects change all the time, this
+/// is what tells it.
+const LIST_LIMIT: Duration = Duration::from_secs(120);
 /// How much longer than agreed a watch may last. Dead connections are noticed by pings before that.
 const WATCH_OVERTIME: Duration = Duration::from_secs(15);
 /// A watch that ends sooner than this without any event is treated as a failure.
@@ -45,10 +48,12 @@ pub(super) struct Reflector<T: Kind> {
 enum End {
     /// The server closed it, as agreed.
     Closed,
+    /// The interest has grown: everything must be read again.
+    Widened,
     /// The server has forgotten the version.
     Expired,
-    /// The server knows no streaming lists.
-    NoStreaming,
+    /// The server knows no streaming lists, for this reason.
+    NoStreaming(&'static str),
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -71,23 +76,43 @@ struct Progress {
     /// The version to resume from; `None` when everything must be listed.
     resume: Option<u64>,
     backoff: Backoff,
+    /// How often in a row a version was forgotten before the watch from it had shown anything.
+    expiries: u32,
+}
+
+impl Progress {
+    /// A list has come through.
+    fn listed(&mut self) {
+        if self.expiries == 0 {
+            self.backoff.succeeded();
+        }
+    }
 }
 
 impl<T: Kind> Reflector<T> {
     /// Runs until the future is dropped.
     pub(super) async fn run(self) {
-        let mut progress = Progress { streaming: true, resume: None, backoff: Backoff::new() };
+        let mut progress = Progress { streaming: true, resume: None, backoff: Backoff::new(), expiries: 0 };
         loop {
             let widened = self.widened.clone();
             let result = tokio::select! {
                 biased;
-                () = widened.notified() => Ok(End::Expired),
+                () = widened.notified() => Ok(End::Widened),
                 result = self.step(&mut progress) => result,
             };
             match result {
                 Ok(End::Closed) => {}
-                Ok(End::Expired) => progress.resume = None,
-                Ok(End::NoStreaming) => progress.streaming = false,
+                Ok(End::Widened) => progress.resume = None,
+                Ok(End::Expired) => self.expired(&mut progress).await,
+                Ok(End::NoStreaming(reason)) => {
+                    let kind = T::RESOURCE.go_type();
+                    tracing::info!(
+                        r#type = kind,
+                        reason,
+                        "Server does not stream lists, reading them in pages"
+                    );
+                    progress.streaming = false;
+                }
                 Err(failure) => {
                     self.report(&failure, progress.resume.is_none());
                     tokio::time::sleep(progress.backoff.next(&self.random)).await;
@@ -96,12 +121,30 @@ impl<T: Kind> Reflector<T> {
         }
     }
 
+    /// The version to resume from is gone. Once that is nothing special; a server to which every version is too old must
+    /// not be asked for lists without end.
+    async fn expired(&self, progress: &mut Progress) {
+        progress.resume = None;
+        progress.expiries += 1;
+        if progress.expiries > 1 {
+            let pause = progress.backoff.next(&self.random);
+            let kind = T::RESOURCE.go_type();
+            tracing::warn!(
+                r#type = kind,
+                times = progress.expiries,
+                ?pause,
+                "Server forgot the version again before it showed any change, will list again later"
+            );
+            tokio::time::sleep(pause).await;
+        }
+    }
+
     async fn step(&self, progress: &mut Progress) -> Result<End, Failure> {
         match progress.resume {
             None if progress.streaming => self.watch(progress).await,
             None => {
                 progress.resume = Some(self.list().await?);
-                progress.backoff.succeeded();
+                progress.listed();
                 Ok(End::Closed)
             }
             Some(_) => self.watch(progress).await,
@@ -118,7 +161,10 @@ impl<T: Kind> Reflector<T> {
             let response = self.send(request).await?;
             let body =
                 response.collect().await.map_err(|error| Failure::Stream(error.to_string()))?.to_bytes();
-            let page = self.decoder.page(&body, &interest, &mut |object| self.store.apply(object))?;
+            let page = self.decoder.page(&body, &interest, &mut |item| match item {
+                Ok(object) => self.store.apply(object),
+                Err(skipped) => self.store.skip(&skipped),
+            })?;
             if page.next.is_empty() {
                 self.store.end_list(page.version);
                 return Ok(page.version);
@@ -184,7 +230,9 @@ fn refused(error: kube::Error, listing: bool) -> Result<End, Failure> {
     match ErrorKind::of(&error) {
         ErrorKind::Expired => Ok(End::Expired),
         // Older servers reject the parameters of a streaming list.
-        ErrorKind::Invalid | ErrorKind::BadRequest if listing => Ok(End::NoStreaming),
+        ErrorKind::Invalid | ErrorKind::BadRequest if listing => {
+            Ok(End::NoStreaming("it rejects the request"))
+        }
         _ => Err(error.into()),
     }
 }
@@ -205,9 +253,17 @@ impl<T: Kind> Session<'_, T> {
         let mut chunks = body.into_data_stream();
         let mut frames = Frames::default();
         loop {
-            let silence = if self.listing { Instant::now() + LIST_SILENCE } else { self.ends };
+            let silence = if self.listing {
+                (Instant::now() + LIST_SILENCE).min(self.started + LIST_LIMIT)
+            } else {
+                self.ends
+            };
             let Ok(chunk) = timeout_at(silence.min(self.ends), chunks.next()).await else {
-                return Ok(if self.listing { End::NoStreaming } else { End::Closed });
+                return Ok(if self.listing {
+                    End::NoStreaming("the list does not end")
+                } else {
+                    End::Closed
+                });
             };
             let Some(chunk) = chunk else { return self.closed() };
             frames.push(&chunk.map_err(|error| Failure::Stream(error.to_string()))?);
@@ -225,11 +281,15 @@ impl<T: Kind> Session<'_, T> {
         match event {
             Event::Applied(object) => store.apply(object),
             Event::Deleted(meta) => store.delete(&meta),
+            Event::Unreadable(skipped) => store.skip(&skipped),
             Event::Bookmark { version, ends_list } => {
                 if self.listing && ends_list {
                     self.listing = false;
                     store.end_list(version);
-                    progress.backoff.succeeded();
+                    progress.listed();
+                } else if self.listing {
+                    // It sends bookmarks, but not the one that ends a list.
+                    return Ok(Some(End::NoStreaming("the list has no end")));
                 }
                 if !self.listing {
                     store.reached(version);
@@ -240,6 +300,7 @@ impl<T: Kind> Session<'_, T> {
         if !self.listing {
             // What has been taken over need not be sent again, however the watch ends.
             progress.resume = Some(store.version());
+            progress.expiries = 0;
         }
         Ok(None)
     }

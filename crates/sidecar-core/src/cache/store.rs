@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use serde::Serialize;
 use tokio::sync::watch;
 
 use super::content::Content;
-use super::decode::{DecodeError, Decoder, Json};
+use super::decode::{DecodeError, Decoder, Json, Unreadable};
 use crate::objects::{Interest, Kind, Meta, Projected, Uid};
 
 /// A change of one object, as the watch has shown it.
@@ -50,6 +51,7 @@ struct Shared<T: Kind> {
     subscribers: Mutex<Subscribers<T>>,
     synced: watch::Sender<bool>,
     obstacle: Mutex<Option<String>>,
+    skipped: AtomicU64,
 }
 
 struct Subscribers<T> {
@@ -123,6 +125,11 @@ impl<T: Kind> Store<T> {
         let mut synced = self.shared.synced.subscribe();
         // The sender lives as long as this store.
         let _closed = synced.wait_for(|synced| *synced).await;
+    }
+
+    /// How many objects were passed over because nobody could read them.
+    pub fn skipped(&self) -> u64 {
+        self.shared.skipped.load(Ordering::Relaxed)
     }
 
     /// Why the watch does not get through at the moment: what is missing, in words for a person.
@@ -208,6 +215,7 @@ impl<T: Kind> Store<T> {
             subscribers: Mutex::new(Subscribers { next: 0, handlers: BTreeMap::new() }),
             synced: watch::Sender::new(false),
             obstacle: Mutex::new(None),
+            skipped: AtomicU64::new(0),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -232,6 +240,19 @@ impl<T: Kind> Store<T> {
         let subscribers = self.subscribers();
         let delta = self.write().delete(meta);
         subscribers.deliver(delta);
+    }
+
+    /// Passes over an object that the watch shows and nobody can read.
+    pub(super) fn skip(&self, object: &Unreadable) {
+        if let Some(meta) = &object.meta {
+            self.write().skip(meta);
+        }
+        let skipped = self.shared.skipped.fetch_add(1, Ordering::Relaxed) + 1;
+        tracing::error!(
+            r#type = T::RESOURCE.go_type(), object = object.meta.as_ref().map(|meta| meta.key().to_string()),
+            err = %object.error, skipped,
+            "Skipped an object that does not have the shape of its kind, it stays as it was last seen"
+        );
     }
 
     /// A list begins: what it does not show will be swept.

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::super::{Decoder, Event, Json, Page};
+use super::super::{Decoder, Event, Item, Json, Page};
 use super::fixtures::{CLAIM_UID, DRIVER, claim, own, project, volume};
 use crate::objects::{
     Attachment, AttributesClass, BindingMode, Claim, ClaimPhase, Class, CsiNode, Interest, Interned, Kind,
@@ -260,13 +260,12 @@ fn a_page_is_read_item_by_item() {
     });
     let mut seen = Vec::new();
     let page = Json
-        .page(
-            &serde_json::to_vec(&body).unwrap(),
-            &Interest::of_drivers([DRIVER]),
-            &mut |object: Projected<Volume>| {
-                seen.push((object.meta().name.to_string(), matches!(object, Projected::Own(_))));
-            },
-        )
+        .page(&serde_json::to_vec(&body).unwrap(), &Interest::of_drivers([DRIVER]), &mut |object: Item<
+            Volume,
+        >| {
+            let object = object.unwrap();
+            seen.push((object.meta().name.to_string(), matches!(object, Projected::Own(_))));
+        })
         .unwrap();
     assert_eq!(page, Page { version: 99, next: "more".into() });
     assert_eq!(seen, [("a".to_owned(), true), ("b".to_owned(), false)]);

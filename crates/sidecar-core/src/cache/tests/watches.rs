@@ -198,9 +198,21 @@ async fn a_wider_interest_reads_everything_again() {
     create(&api, "one");
     let (caches, store) = watching(&api).await;
     assert!(store.get("", "one").unwrap().source.is_none());
+    let fuller = Arc::new(Mutex::new(Vec::new()));
+    let sink = fuller.clone();
+    let _subscription = store.subscribe(move |delta| {
+        if let super::super::Delta::Updated { old, new } = delta {
+            sink.lock().unwrap().push((old.source.is_some(), new.source.is_some()));
+        }
+    });
     let same = caches.want::<Volume>(Interest::of_drivers([DRIVER]).with(Sections::VOLUME_SOURCE));
     eventually("the section", || same.get("", "one").is_some_and(|volume| volume.source.is_some())).await;
     assert_eq!(api.watchers("PersistentVolume"), 1, "still one watch");
+    assert_eq!(*fuller.lock().unwrap(), [(false, true)], "who subscribes is told, once");
+    api.expire_watches("PersistentVolume");
+    create(&api, "two");
+    eventually("another list", || store.exists("", "two")).await;
+    assert_eq!(fuller.lock().unwrap().len(), 1, "and not again by a list that brings nothing new");
 }
 
 #[tokio::test(start_paused = true)]
@@ -257,4 +269,106 @@ async fn a_borrowed_kind_is_watched_while_somebody_has_it() {
     let again = caches.borrow::<Pod>(Interest::all(), &client);
     again.store().synced().await;
     assert_eq!(again.store().len(), 1);
+}
+
+/// A volume that is not what the API promises.
+fn broken() -> Value {
+    let mut manifest = manifest("broken");
+    manifest["spec"]["mountOptions"] = json!({"not": "a list"});
+    manifest
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_of_another_shape_is_skipped_by_a_watch() {
+    let api = ApiServer::new();
+    create(&api, "one");
+    let (_caches, store) = watching(&api).await;
+    api.create(&broken()).unwrap();
+    create(&api, "two");
+    eventually("what comes after it", || store.exists("", "two")).await;
+    assert_eq!((store.skipped(), store.exists("", "broken")), (1, false));
+    assert_eq!(api.count("watch", "persistentvolumes"), 1, "the watch goes on");
+    // Resumed behind it, not in front of it.
+    api.break_watches("PersistentVolume");
+    create(&api, "three");
+    eventually("the next watch", || store.exists("", "three")).await;
+    assert_eq!(store.skipped(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_of_another_shape_is_skipped_by_a_list_and_kept_as_it_was() {
+    let api = ApiServer::new();
+    create(&api, "one");
+    create(&api, "broken");
+    let (client, _) = recording(&api, false);
+    let caches = caches();
+    let store = caches.want::<Volume>(Interest::of_drivers([DRIVER]));
+    caches.start(&client);
+    caches.synced().await;
+    assert_eq!(store.list().len(), 2);
+    let fields = json!({"spec": {"mountOptions": {"not": "a list"}}});
+    api.patch("PersistentVolume", "", "broken", &fields).unwrap();
+    eventually("the watch shows it", || store.skipped() == 1).await;
+    api.expire_watches("PersistentVolume");
+    create(&api, "two");
+    eventually("another list", || store.exists("", "two")).await;
+    assert_eq!((store.skipped(), store.list().len()), (2, 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_never_ends_its_streaming_list_is_read_in_pages() {
+    let api = ApiServer::new();
+    create(&api, "one");
+    let server = api.service();
+    // It ignores what it does not know, and is never silent.
+    let service = service_fn(move |mut request: Request<Body>| {
+        let uri = request.uri().to_string();
+        let known =
+            uri.replace("&sendInitialEvents=true", "").replace("&resourceVersionMatch=NotOlderThan", "");
+        *request.uri_mut() =
+            known.replace("allowWatchBookmarks=true", "allowWatchBookmarks=false").parse().unwrap();
+        let answer = server.clone().oneshot(request);
+        async move {
+            let response = answer.await.map_err(BoxError::from)?;
+            Ok::<_, BoxError>(response.map(|body| body.map_err(BoxError::from).boxed_unsync()))
+        }
+    });
+    let connector = Connector::from_service(service, "csi-test");
+    let caches = caches();
+    let store = caches.want::<Volume>(Interest::of_drivers([DRIVER]));
+    caches.start(&connector.client(Budget::UNLIMITED, Purpose::Work).unwrap());
+    let start = tokio::time::Instant::now();
+    let busy = async {
+        for number in 0.. {
+            create(&api, &format!("busy-{number}"));
+            tokio::time::sleep(Duration::from_secs(5)).await;
+        }
+    };
+    tokio::select! {
+        biased;
+        () = caches.synced() => {}
+        () = busy => {}
+    }
+    assert!(start.elapsed() < Duration::from_secs(150), "{:?}", start.elapsed());
+    assert!(store.exists("", "one") && api.count("list", "persistentvolumes") == 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_forgets_every_version_is_not_listed_without_pause() {
+    let api = ApiServer::new();
+    create(&api, "one");
+    let (client, _) = recording(&api, false);
+    api.intercept(|call| {
+        call.is("watch", "persistentvolumes").then(|| testkit::api::Failure::expired("too old"))
+    });
+    let caches = caches();
+    let store = caches.want::<Volume>(Interest::of_drivers([DRIVER]));
+    caches.start(&client);
+    caches.synced().await;
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    let lists = api.count("list", "persistentvolumes");
+    assert!((5..20).contains(&lists), "{lists} lists in five minutes");
+    api.pass();
+    create(&api, "two");
+    eventually("the watch", || store.exists("", "two")).await;
 }
