@@ -29,7 +29,7 @@ const EPOCH: &str = "2026-11-21T05:00:00Z";
 pub(crate) struct Setup {
     pub(crate) server: ApiServer,
     pub(crate) driver: ScriptedDriver,
-    _controllers: KubeControllers,
+    controllers: Option<KubeControllers>,
 }
 
 impl Setup {
@@ -49,9 +49,14 @@ impl Setup {
         let server = ApiServer::with(testkit::api::Clock::starting_at(EPOCH.parse().unwrap()), 0);
         let options = KubeOptions { protection: true, ..KubeOptions::default() };
         let controllers = KubeControllers::start(&server, options);
-        let setup = Self { server, driver: ScriptedDriver::new(config), _controllers: controllers };
+        let setup = Self { server, driver: ScriptedDriver::new(config), controllers: Some(controllers) };
         setup.class(CLASS, json!({}));
         setup
+    }
+
+    /// From now on nobody binds, releases or protects anything.
+    pub(crate) fn stop_controllers(&mut self) {
+        self.controllers = None;
     }
 
     /// Creates a class of the driver with `fields` on top.
