@@ -2,7 +2,7 @@
 
 use sidecar_core::controller::CommonFlags;
 use sidecar_core::exit::Exit;
-use sidecar_core::flags::Parsed;
+use sidecar_core::flags::{Binary, Parsed, pending};
 use sidecar_core::gates::Gates;
 
 use crate::policy::names::VolumeNaming;
@@ -67,15 +67,14 @@ fn workers(parsed: &Parsed) -> Result<usize, Exit> {
     }
 }
 
-/// A mode that later versions have must not be taken for one that is on.
+/// What later versions have must not be taken for something that is on.
 fn refuse_what_is_not_there_yet(parsed: &Parsed) -> Result<(), Exit> {
-    for flag in ["node-deployment", "enable-capacity"] {
-        if parsed.bool(flag) {
-            return Err(Exit::failure(
-                1,
-                format!("--{flag} is not supported yet by this version of csi-provisioner"),
-            ));
-        }
+    if let Some(flag) = pending::refused(Binary::Provisioner).find(|flag| parsed.bool(flag)) {
+        let text = format!("--{flag} is not supported yet by this version of csi-provisioner");
+        return Err(Exit::failure(1, text));
+    }
+    for flag in pending::without_effect(Binary::Provisioner).filter(|flag| parsed.is_set(flag)) {
+        tracing::warn!(flag, "--{flag} has no effect yet in this version of csi-provisioner");
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ mod go_flag;
 mod kind;
 mod matrix;
 mod number;
+pub mod pending;
 mod pflag;
 mod reader;
 mod table;

@@ -18,6 +18,14 @@ const fn accepted(name: &'static str, flags: &'static [&'static str], says: &'st
 }
 
 pub(crate) static ROWS: &[Row] = &[
+    accepted(
+        "flags of features that are not there yet",
+        &["--strict-topology", "--capacity-poll-interval=2m"],
+        &[
+            "--strict-topology has no effect yet in this version",
+            "--capacity-poll-interval has no effect yet in this version",
+        ],
+    ),
     // Syntax: usage on stderr, then the reason; code 2.
     refused("unknown flag", &["--nonsense"], 2, &["--volume-name-prefix string", "unknown flag: --nonsense"]),
     refused("one dash", &["-csi-address=/x"], 2, &["unknown shorthand flag: 'c' in -csi-address=/x"]),

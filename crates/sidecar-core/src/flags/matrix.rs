@@ -8,8 +8,8 @@ use super::Binary::{
     self, Attacher as A, ConversionWebhook as W, Livenessprobe as L, NodeDriverRegistrar as N,
     Provisioner as P, Resizer as R, SnapshotController as C, Snapshotter as S,
 };
-use super::Kind;
 use super::table::{Flag, Origin};
+use super::{Kind, pending};
 
 /// Where a row comes from upstream; it decides whose error texts the provisioner prints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +36,8 @@ pub(super) fn flags(binary: Binary) -> impl Iterator<Item = Flag> {
     MATRIX.iter().filter_map(move |row| {
         let (_, default) = row.cells.iter().find(|(binaries, _)| binaries.contains(&binary))?;
         let origin = if row.source == Source::Own { Origin::Own } else { Origin::Shared };
-        Some(Flag::new(row.name, row.kind, default, row.help, origin))
+        let flag = Flag::new(row.name, row.kind, default, row.help, origin);
+        Some(Flag { note: pending::note(binary, row.name), ..flag })
     })
 }
 

@@ -43,6 +43,8 @@ pub struct Flag {
     pub default: &'static str,
     /// What it is for.
     pub help: &'static str,
+    /// What users have to know about it in this version; mostly nothing.
+    pub note: &'static str,
     /// Where it comes from.
     pub origin: Origin,
 }
@@ -55,7 +57,7 @@ impl Flag {
         help: &'static str,
         origin: Origin,
     ) -> Self {
-        Self { name: name.into(), kind, default, help, origin }
+        Self { name: name.into(), kind, default, help, note: "", origin }
     }
 
     /// Whether the flag has a value of its own, rather than setting another one's or nothing.

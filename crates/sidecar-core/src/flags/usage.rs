@@ -42,10 +42,14 @@ fn help(flag: &Flag) -> String {
         Kind::Text if !flag.default.is_empty() => quote(flag.default),
         _ => flag.default.to_owned(),
     };
-    if matches!(default.as_str(), "" | "0" | "0s" | "false") {
-        return flag.help.to_owned();
+    let mut text = flag.help.to_owned();
+    if !flag.note.is_empty() {
+        let _cannot_fail = write!(text, " {}", flag.note);
     }
-    format!("{} (default {default})", flag.help)
+    if !matches!(default.as_str(), "" | "0" | "0s" | "false") {
+        let _cannot_fail = write!(text, " (default {default})");
+    }
+    text
 }
 
 /// The flags of `binary` as a clap command, for man pages and shell completions. It is not what reads the command line.
