@@ -16,6 +16,7 @@ pub use driver::DriverConnector;
 
 use crate::cache::Caches;
 use crate::clock::Clock;
+use crate::election::names;
 use crate::http::Diagnostics;
 use crate::metrics::Metrics;
 use crate::random::Random;
@@ -32,6 +33,8 @@ pub struct Context {
     pub variables: Variables,
     /// The host's name; in a pod without host network, the pod's name.
     pub hostname: Arc<str>,
+    /// The namespace of the service account that this pod runs as, if this is a pod.
+    pub account_namespace: Option<Arc<str>>,
     /// The request to stop.
     pub shutdown: Shutdown,
     /// Where last words go.
@@ -62,6 +65,7 @@ impl Context {
             .random(Random::system())
             .variables(Variables::system())
             .hostname(&hostname)
+            .account_namespace(names::service_account_namespace())
             .build()
     }
 }
@@ -73,6 +77,7 @@ pub struct Builder {
     random: Option<Random>,
     variables: Variables,
     hostname: Option<String>,
+    account_namespace: Option<String>,
     shutdown: Shutdown,
     termination_log: TerminationLog,
     api: ApiAccess,
@@ -108,6 +113,13 @@ impl Builder {
     #[must_use]
     pub fn hostname(mut self, hostname: &str) -> Self {
         self.hostname = Some(hostname.to_owned());
+        self
+    }
+
+    /// The namespace of the service account; as outside of a pod if not given.
+    #[must_use]
+    pub fn account_namespace(mut self, namespace: Option<String>) -> Self {
+        self.account_namespace = namespace;
         self
     }
 
@@ -170,6 +182,7 @@ impl Builder {
             api: self.api,
             variables: self.variables,
             hostname: self.hostname.unwrap_or_else(|| "localhost".to_owned()).into(),
+            account_namespace: self.account_namespace.map(Into::into),
             shutdown: self.shutdown,
             termination_log: self.termination_log,
             driver: self.driver,

@@ -51,7 +51,7 @@ impl ElectionFlags {
         let namespace = names::lease_namespace(
             &self.namespace,
             context.variables.get("POD_NAMESPACE"),
-            names::service_account_namespace().as_deref(),
+            context.account_namespace.as_deref(),
         );
         let identity = if self.identity.is_empty() { &*context.hostname } else { &self.identity };
         ElectionConfig {

@@ -97,4 +97,8 @@ fn flags_and_environment_decide_about_namespace_identity_and_labels() {
         read(&["--leader-election", "--leader-election-namespace=other", "--leader-election-identity=me"]);
     let config = given.unwrap().unwrap().config(&context, "driver", false);
     assert_eq!((&*config.namespace, &*config.holder()), ("other", "me"));
+    let in_pod = Context::builder().account_namespace(Some("csi".into())).build();
+    let given = read(&["--leader-election"]).unwrap().unwrap();
+    assert_eq!(given.config(&in_pod, "driver", false).namespace, "csi");
+    assert_eq!(given.config(&Context::builder().build(), "driver", false).namespace, "default");
 }
