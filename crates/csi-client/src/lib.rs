@@ -26,7 +26,7 @@ pub use access_modes::access_mode;
 pub use capabilities::{
     ControllerCapabilities, GroupControllerCapabilities, NodeCapabilities, PluginCapabilities,
 };
-pub use codes::{code_name, status_text};
+pub use codes::{code_name, status_text, system_text, with_causes};
 pub use connection::{CallOptions, ConnectOptions, Connection, ConnectionSettings, LossPolicy, connect};
 pub use metrics::RpcMetrics;
 

@@ -10,6 +10,8 @@ const PROBE_MODE: &str = "kubelet-registration-probe";
 /// What the operator asked for.
 #[derive(Debug, Clone)]
 pub struct Flags {
+    /// The command line as it was read, for what all sidecars have in common.
+    pub parsed: Parsed,
     /// `--csi-address`: the driver's socket as seen from here.
     pub csi_address: String,
     /// `--kubelet-registration-path`: the driver's socket as kubelet sees it; required.
@@ -36,7 +38,7 @@ pub struct Flags {
 
 impl Flags {
     /// Reads the values of a parsed command line.
-    pub fn new(parsed: &Parsed) -> Self {
+    pub fn new(parsed: Parsed) -> Self {
         let given = |name| Some(parsed.string(name).to_owned()).filter(|text| !text.is_empty());
         Self {
             csi_address: parsed.string("csi-address").to_owned(),
@@ -50,6 +52,7 @@ impl Flags {
             connection_timeout_given: !parsed.duration("connection-timeout").is_zero(),
             version: parsed.bool("version"),
             expected_driver: ["csi-driver", "CSI-driver", "driver-name"].into_iter().find_map(given),
+            parsed,
         }
     }
 

@@ -91,7 +91,7 @@ impl HealthCheck {
         let channel = tokio::time::timeout(CONNECT_TIMEOUT, endpoint.connect())
             .await
             .map_err(|_| connecting("context deadline exceeded".to_owned()))?
-            .map_err(|error| connecting(chain(&error)))?;
+            .map_err(|error| connecting(csi_client::with_causes(&error)))?;
         csi_client::verbose!(4, "Calling node registrar to check if it still responds");
         let mut client = RegistrationClient::new(channel);
         let asking = |error: String| format!("error getting info from node-registrar socket: {error}");
@@ -103,15 +103,4 @@ impl HealthCheck {
             .map_err(|status| asking(csi_client::status_text(&status)))?;
         policy::check_name(&self.driver, &answer.into_inner().name)
     }
-}
-
-/// An error with its causes; tonic's own text is only "transport error".
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text = format!("{text}: {inner}");
-        cause = inner.source();
-    }
-    text
 }

@@ -22,7 +22,6 @@ use csi_client::registration::registration_server::RegistrationServer;
 use sidecar_core::context::Context;
 use sidecar_core::entry;
 use sidecar_core::exit::Exit;
-use sidecar_core::flags::Parsed;
 use tokio::sync::watch;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -40,15 +39,14 @@ use self::socket::Identity;
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Registers the driver and keeps it registered until the process is asked to stop.
-pub async fn run(parsed: Parsed, context: Context) -> Result<(), Exit> {
-    let flags = Flags::new(&parsed);
+pub async fn run(flags: Flags, context: Context) -> Result<(), Exit> {
     let address = match policy::start(&flags) {
         Start::Refuse(reason) => return Err(Exit::failure(1, reason)),
         Start::Probe => return Ok(()),
         Start::Version => None,
         Start::Register(address) => address,
     };
-    entry::prologue(&parsed, &context)?;
+    entry::prologue(&flags.parsed, &context)?;
     tracing::info!(mode = flags.mode, "Running node-driver-registrar");
     refuse_two_addresses(&flags)?;
     if flags.connection_timeout_given {
@@ -59,14 +57,13 @@ pub async fn run(parsed: Parsed, context: Context) -> Result<(), Exit> {
         return Ok(());
     };
     csi_client::verbose!(2, csiDriverName = driver, "CSI driver name");
-    register(&flags, address.as_deref(), &parsed, &context, driver).await
+    register(&flags, address.as_deref(), &context, driver).await
 }
 
 /// Serves the registration API until kubelet refuses the driver or the process is asked to stop.
 async fn register(
     flags: &Flags,
     address: Option<&str>,
-    parsed: &Parsed,
     context: &Context,
     driver: String,
 ) -> Result<(), Exit> {
@@ -79,7 +76,7 @@ async fn register(
         .map_err(|error| Exit::failure(1, "Failed to register metrics").because(error))?;
     let check = HealthCheck::new(path.clone(), driver.clone(), flags.timeout);
     // Before the socket: a port that is taken must not leave a socket behind (sheet 13.8).
-    health::serve(address, parsed, context, check).await?;
+    health::serve(address, &flags.parsed, context, check).await?;
 
     tracing::info!(socketPath = %path.display(), "Starting Registration Server");
     let listener = Listener::bind(&path)

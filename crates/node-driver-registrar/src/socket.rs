@@ -9,6 +9,7 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use csi_client::system_text;
 use thiserror::Error;
 use tokio::net::UnixListener;
 
@@ -135,14 +136,6 @@ fn hidden(path: &Path) -> PathBuf {
         kept.next_back();
     }
     path.with_file_name(format!(".{}", kept.as_str()))
-}
-
-/// An error's text as the Go runtime prints it: lower case and without Rust's error number.
-pub(crate) fn system_text(error: &io::Error) -> String {
-    let text = error.to_string();
-    let text = text.split(" (os error").next().unwrap_or_default();
-    let mut characters = text.chars();
-    characters.next().map_or_else(String::new, |first| first.to_lowercase().chain(characters).collect())
 }
 
 impl Identity {

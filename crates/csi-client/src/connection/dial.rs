@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use tonic::body::Body;
 
 use super::address::{Address, Target};
+use crate::codes::system_text;
 
 /// How long one attempt may take unless told otherwise, and how long after its start the next one begins.
 ///
@@ -55,11 +56,8 @@ async fn attempt_unbounded(address: &Address) -> Result<Established, String> {
     }
 }
 
-/// `No such file or directory (os error 2)` becomes `connect: no such file or directory`.
 fn reason(error: &io::Error) -> String {
-    let text = error.to_string();
-    let text = text.split(" (os error").next().unwrap_or_default();
-    format!("connect: {}", text.to_lowercase())
+    format!("connect: {}", system_text(error))
 }
 
 async fn handshake<S>(stream: S) -> Result<Established, String>

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use csi_client::access_modes::{AccessModeError, access_mode};
 use csi_client::csi::volume_capability::access_mode::Mode;
 use csi_client::csi::volume_capability::{AccessMode, AccessType, BlockVolume, MountVolume};
 use csi_client::csi::{CapacityRange, CreateVolumeRequest, DeleteVolumeRequest, VolumeCapability};
@@ -63,27 +64,11 @@ pub fn capabilities<'a>(
         .into_iter()
         .map(|mode| {
             Ok(VolumeCapability {
-                access_mode: Some(AccessMode { mode: access_mode(mode, single_node_multi_writer)?.into() }),
+                access_mode: Some(AccessMode { mode: access_mode(&[mode], single_node_multi_writer)?.into() }),
                 access_type: Some(access_type(form)),
             })
         })
         .collect()
-}
-
-/// A mode that no driver knows.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unsupported AccessMode combination: [{0}]")]
-pub struct AccessModeError(String);
-
-fn access_mode(mode: &str, single_node_multi_writer: bool) -> Result<Mode, AccessModeError> {
-    Ok(match (mode, single_node_multi_writer) {
-        ("ReadWriteOnce" | "ReadWriteOncePod", false) => Mode::SingleNodeWriter,
-        ("ReadWriteOnce", true) => Mode::SingleNodeMultiWriter,
-        ("ReadWriteOncePod", true) => Mode::SingleNodeSingleWriter,
-        ("ReadOnlyMany", _) => Mode::MultiNodeReaderOnly,
-        ("ReadWriteMany", _) => Mode::MultiNodeMultiWriter,
-        (other, _) => return Err(AccessModeError(other.to_owned())),
-    })
 }
 
 fn access_type(form: Form<'_>) -> AccessType {

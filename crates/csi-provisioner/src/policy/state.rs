@@ -128,38 +128,31 @@ pub enum Next {
 mod tests {
     use super::*;
 
-    const ALL: [Code; 16] = [
-        Code::Cancelled,
-        Code::Unknown,
-        Code::InvalidArgument,
-        Code::DeadlineExceeded,
-        Code::NotFound,
-        Code::AlreadyExists,
-        Code::PermissionDenied,
-        Code::ResourceExhausted,
-        Code::FailedPrecondition,
-        Code::Aborted,
-        Code::OutOfRange,
-        Code::Unimplemented,
-        Code::Internal,
-        Code::Unavailable,
-        Code::DataLoss,
-        Code::Unauthenticated,
+    /// Every code, the state after it without and with a selected node.
+    const AFTER_CREATE: [(Code, State, State); 16] = [
+        (Code::Cancelled, State::InBackground, State::InBackground),
+        (Code::Unknown, State::Finished, State::Finished),
+        (Code::InvalidArgument, State::Finished, State::Finished),
+        (Code::DeadlineExceeded, State::InBackground, State::InBackground),
+        (Code::NotFound, State::Finished, State::Finished),
+        (Code::AlreadyExists, State::Finished, State::Finished),
+        (Code::PermissionDenied, State::Finished, State::Finished),
+        (Code::ResourceExhausted, State::Finished, State::Reschedule),
+        (Code::FailedPrecondition, State::Finished, State::Finished),
+        (Code::Aborted, State::InBackground, State::InBackground),
+        (Code::OutOfRange, State::Finished, State::Finished),
+        (Code::Unimplemented, State::Finished, State::Finished),
+        (Code::Internal, State::Finished, State::Finished),
+        (Code::Unavailable, State::InBackground, State::InBackground),
+        (Code::DataLoss, State::Finished, State::Finished),
+        (Code::Unauthenticated, State::Finished, State::Finished),
     ];
 
     #[test]
     fn create_volume_error_matrix() {
-        for code in ALL {
-            for node_selected in [false, true] {
-                let expected = match code {
-                    Code::Cancelled | Code::DeadlineExceeded | Code::Unavailable | Code::Aborted => {
-                        State::InBackground
-                    }
-                    Code::ResourceExhausted if node_selected => State::Reschedule,
-                    _ => State::Finished,
-                };
-                assert_eq!(State::after_create(code, node_selected), expected, "{code:?} {node_selected}");
-            }
+        for (code, anywhere, on_node) in AFTER_CREATE {
+            let found = (State::after_create(code, false), State::after_create(code, true));
+            assert_eq!(found, (anywhere, on_node), "{code:?}");
         }
     }
 

@@ -1,5 +1,6 @@
 //! What went wrong, in the terms in which callers decide.
 
+use csi_client::with_causes;
 use kube::Error;
 
 /// The kinds of failure that callers tell apart.
@@ -74,8 +75,8 @@ pub fn message(error: &Error) -> String {
     match error {
         Error::Api(status) if !status.message.is_empty() => status.message.clone(),
         Error::Api(status) => format!("the server responded with the status code {}", status.code),
-        Error::Service(source) => with_sources(source.as_ref()),
-        other => with_sources(other),
+        Error::Service(source) => with_causes(source.as_ref()),
+        other => with_causes(other),
     }
 }
 
@@ -85,20 +86,6 @@ pub fn explained(error: &Error) -> String {
         Some(rule) => format!("{}: {rule}", message(error)),
         None => message(error),
     }
-}
-
-fn with_sources(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        let part = inner.to_string();
-        if !text.contains(&part) {
-            text.push_str(": ");
-            text.push_str(&part);
-        }
-        source = inner.source();
-    }
-    text
 }
 
 /// No answer within the time a call is given.
