@@ -8,10 +8,10 @@ use sidecar_core::objects::{Interest, Sections};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use crate::driver::Driver;
 use crate::events;
 use crate::flags::Flags;
 use crate::metrics::Metrics;
+use crate::policy::driver::Driver;
 use crate::policy::prepare::Settings;
 use crate::reconcile::{self, Parts, Stores};
 

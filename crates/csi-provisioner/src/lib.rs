@@ -9,12 +9,12 @@
 //! rules are the same. Not here yet, and refused with an event or at start: data sources, in-tree migration, topology,
 //! storage capacity, node deployment.
 
-pub mod driver;
-pub mod events;
+mod driver;
+mod events;
 mod flags;
 mod lead;
-pub mod metrics;
-pub mod policy;
+mod metrics;
+mod policy;
 mod reconcile;
 mod start;
 

@@ -13,7 +13,7 @@ const VOLUME_LABELS: [&str; 1] = ["class"];
 
 /// What the provisioner counts.
 #[derive(Clone, Debug)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     provisioned: CounterVec,
     provision_failed: CounterVec,
     provision_duration: HistogramVec,
@@ -24,7 +24,7 @@ pub struct Metrics {
 
 impl Metrics {
     /// Registers the metrics.
-    pub fn register(registry: &Registry) -> prometheus::Result<Self> {
+    pub(crate) fn register(registry: &Registry) -> prometheus::Result<Self> {
         let counter = |name: &str, help: &str, labels: &[&str]| -> prometheus::Result<CounterVec> {
             let counter = CounterVec::new(Opts::new(name, help), labels)?;
             registry.register(Box::new(counter.clone()))?;
@@ -70,24 +70,24 @@ impl Metrics {
     }
 
     /// A claim got its volume. `class`: `spec.storageClassName`; `source`: kind of `spec.dataSource`.
-    pub fn provisioned(&self, class: &str, source: &str, took: Duration) {
+    pub(crate) fn provisioned(&self, class: &str, source: &str, took: Duration) {
         self.provisioned.with_label_values(&[class, source]).inc();
         self.provision_duration.with_label_values(&[class, source]).observe(took.as_secs_f64());
     }
 
     /// An attempt ended without a volume, for whatever reason.
-    pub fn provision_failed(&self, class: &str, source: &str) {
+    pub(crate) fn provision_failed(&self, class: &str, source: &str) {
         self.provision_failed.with_label_values(&[class, source]).inc();
     }
 
     /// A volume and its object are gone.
-    pub fn deleted(&self, class: &str, took: Duration) {
+    pub(crate) fn deleted(&self, class: &str, took: Duration) {
         self.deleted.with_label_values(&[class]).inc();
         self.delete_duration.with_label_values(&[class]).observe(took.as_secs_f64());
     }
 
     /// A deletion failed.
-    pub fn delete_failed(&self, class: &str) {
+    pub(crate) fn delete_failed(&self, class: &str) {
         self.delete_failed.with_label_values(&[class]).inc();
     }
 }

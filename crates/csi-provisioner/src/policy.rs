@@ -11,21 +11,25 @@
 //! | [`parameters`] | what of the StorageClass parameters goes to the driver, which file system? |
 //! | [`expand`], [`secrets`] | which Secrets does a volume use? |
 //! | [`prepare`] | the `CreateVolume` request, or why there cannot be one |
+//! | [`driver`] | what can the driver do? |
+//! | [`wish`] | what must the volume be like? |
 //! | [`volume`] | the PersistentVolume to save |
 //! | [`state`] | is the driver still busy after this error, and what follows from it? |
 //! | [`deletion`] | is this volume ours, does it need the finalizer, may it be deleted, with which secret? |
 
-pub mod claim;
-pub mod data_source;
-pub mod deletion;
-pub mod expand;
-pub mod migration;
-pub mod names;
-pub mod parameters;
-pub mod prepare;
-pub mod secrets;
-pub mod state;
-pub mod volume;
+pub(crate) mod claim;
+pub(crate) mod data_source;
+pub(crate) mod deletion;
+pub(crate) mod driver;
+pub(crate) mod expand;
+pub(crate) mod migration;
+pub(crate) mod names;
+pub(crate) mod parameters;
+pub(crate) mod prepare;
+pub(crate) mod secrets;
+pub(crate) mod state;
+pub(crate) mod volume;
+pub(crate) mod wish;
 
 #[cfg(test)]
 pub(crate) mod fixtures;

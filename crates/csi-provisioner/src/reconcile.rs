@@ -34,8 +34,8 @@ use sidecar_core::reconciler::{self, Outcome};
 use sidecar_core::slow_set::SlowSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::driver::Driver;
 use crate::metrics::Metrics;
+use crate::policy::driver::Driver;
 use crate::policy::prepare::Settings;
 
 pub(crate) use stores::Stores;

@@ -7,8 +7,8 @@ use sidecar_core::exit::Exit;
 use sidecar_core::flags::Binary;
 use tracing::warn;
 
-use crate::driver::{Capabilities, Driver};
 use crate::flags::Flags;
+use crate::policy::driver::{Capabilities, Driver};
 use crate::policy::migration::in_tree_plugin;
 use crate::policy::names::Provisioner;
 use crate::policy::prepare::Settings;

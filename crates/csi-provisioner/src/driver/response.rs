@@ -1,23 +1,12 @@
 //! What a `CreateVolume` answer is worth (sheet 6.3).
 
-use std::collections::BTreeMap;
-
 use csi_client::csi::CreateVolumeResponse;
 
-/// A volume as the driver made it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Created {
-    /// The driver's name for it.
-    pub volume_id: String,
-    /// Bytes it holds.
-    pub capacity: i64,
-    /// What the node side of the driver needs to know.
-    pub context: BTreeMap<String, String>,
-}
+use crate::policy::volume::Created;
 
 /// Why an answer cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Rejected {
+pub(crate) enum Rejected {
     /// There is nothing in it that could be cleaned up; asking again may give a better answer.
     Unusable(&'static str),
     /// The volume is there, but is not what was asked for: it has to be deleted.
@@ -32,7 +21,7 @@ pub enum Rejected {
 }
 
 /// Reads an answer to a request for `required` bytes.
-pub fn read(response: CreateVolumeResponse, required: i64) -> Result<Created, Rejected> {
+pub(crate) fn read(response: CreateVolumeResponse, required: i64) -> Result<Created, Rejected> {
     let Some(volume) = response.volume else {
         return Err(Rejected::Unusable("driver answered CreateVolume without a volume"));
     };
@@ -52,7 +41,7 @@ pub fn read(response: CreateVolumeResponse, required: i64) -> Result<Created, Re
 }
 
 /// The text for the user after the clean-up of a volume that is of no use: `failure` says why that failed.
-pub fn clean_up_message(
+pub(crate) fn clean_up_message(
     reason: &str,
     orphan_prefix: &str,
     volume_name: &str,

@@ -6,7 +6,7 @@ use super::names::Provisioner;
 
 /// What a look at a claim says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// Provision it.
     Provision,
     /// Nothing to do until something changes.
@@ -17,7 +17,7 @@ pub enum Verdict {
 
 /// Why a claim is left alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
+pub(crate) enum Reason {
     /// It has a volume.
     Bound,
     /// Another provisioner has it, or none yet.
@@ -27,7 +27,7 @@ pub enum Reason {
 }
 
 /// Whether `claim`, whose class is `class` as far as the cache knows, should be provisioned.
-pub fn should_provision(provisioner: &Provisioner, claim: &Claim, class: Option<&Class>) -> Verdict {
+pub(crate) fn should_provision(provisioner: &Provisioner, claim: &Claim, class: Option<&Class>) -> Verdict {
     if claim.volume_name.as_deref().is_some_and(|name| !name.is_empty()) {
         return Verdict::Leave(Reason::Bound);
     }
@@ -47,7 +47,7 @@ pub fn should_provision(provisioner: &Provisioner, claim: &Claim, class: Option<
 }
 
 /// Whether the claim was handed to our driver, directly or by migration.
-pub fn is_assigned(provisioner: &Provisioner, claim: &Claim) -> bool {
+pub(crate) fn is_assigned(provisioner: &Provisioner, claim: &Claim) -> bool {
     let is_driver = |name: Option<&str>| name == Some(provisioner.name());
     is_driver(claim.provisioner.as_deref()) || is_driver(claim.migrated_to.as_deref())
 }
@@ -57,14 +57,14 @@ fn has_selected_node(claim: &Claim) -> bool {
 }
 
 /// The node chosen for the claim: the alpha annotation counts only where the present one is absent.
-pub fn selected_node(claim: &Claim) -> Option<&str> {
+pub(crate) fn selected_node(claim: &Claim) -> Option<&str> {
     let node = claim.selected_node.as_deref().or(claim.selected_node_alpha.as_deref());
     node.filter(|node| !node.is_empty())
 }
 
 /// What a volume that already has the name of the claim's volume means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Existing {
+pub(crate) enum Existing {
     /// It was made for this claim: nothing is left to do.
     Ours,
     /// It belongs to someone else: it must not be touched, and the driver must not be asked for that name again.
@@ -72,14 +72,14 @@ pub enum Existing {
 }
 
 /// Whose `volume` is, if it carries the name that the volume of `claim` would get.
-pub fn existing(claim: &Claim, volume: &Volume) -> Existing {
+pub(crate) fn existing(claim: &Claim, volume: &Volume) -> Existing {
     let same = volume.claim.as_ref().is_some_and(|reference| reference.uid == claim.meta.uid);
     if same { Existing::Ours } else { Existing::Foreign }
 }
 
 /// What a live look at a claim says before its request is repeated (upstream issue 1469).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Live {
+pub(crate) enum Live {
     /// Still unbound: go on.
     Unbound,
     /// It got a volume meanwhile.
@@ -89,7 +89,7 @@ pub enum Live {
 }
 
 /// Reads a live claim: `uid` and `volume_name` of what is there under the name of `claim`, if anything is.
-pub fn live(claim: &Claim, found: Option<(&str, Option<&str>)>) -> Live {
+pub(crate) fn live(claim: &Claim, found: Option<(&str, Option<&str>)>) -> Live {
     match found {
         Some((uid, _)) if claim.meta.uid != *uid => Live::Gone,
         Some((_, Some(name))) if !name.is_empty() => Live::Bound,

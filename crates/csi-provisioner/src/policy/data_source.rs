@@ -11,7 +11,7 @@ const SNAPSHOT_GROUP: &str = "snapshot.storage.k8s.io";
 
 /// The content that a claim asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
+pub(crate) enum Source {
     /// None: an empty volume.
     Empty,
     /// A VolumeSnapshot.
@@ -33,7 +33,7 @@ pub enum Source {
 
 /// Why a source is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SourceError {
+pub(crate) enum SourceError {
     /// A source in another namespace, while the gate is off.
     #[error("dataSourceRef namespace specified but the CrossNamespaceVolumeDataSource feature is disabled")]
     CrossNamespaceDisabled,
@@ -49,7 +49,7 @@ pub enum SourceError {
 }
 
 /// The source of `claim`. `dataSource` wins over `dataSourceRef`.
-pub fn source(claim: &Claim, cross_namespace: bool) -> Result<Source, SourceError> {
+pub(crate) fn source(claim: &Claim, cross_namespace: bool) -> Result<Source, SourceError> {
     let found = match (&claim.data_source, &claim.data_source_ref) {
         (Some(source), _) => source,
         (None, Some(reference)) => {
@@ -79,7 +79,7 @@ pub fn source(claim: &Claim, cross_namespace: bool) -> Result<Source, SourceErro
 
 impl Source {
     /// The refusal of a kind of source that this version cannot use.
-    pub fn unsupported(&self) -> Option<String> {
+    pub(crate) fn unsupported(&self) -> Option<String> {
         let (kind, name) = match self {
             Self::Empty | Self::Populator { .. } => return None,
             Self::Snapshot { name } => ("VolumeSnapshot", name),

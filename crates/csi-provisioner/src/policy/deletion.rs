@@ -4,13 +4,13 @@ use std::fmt;
 
 use sidecar_core::objects::{Attachment, Class, ReclaimPolicy, Volume, VolumePhase};
 
+use super::driver::Driver;
 use super::migration;
 use super::names::{Provisioner, VOLUME_FINALIZER};
 use super::secrets::{self, ClaimTokens, Purpose, SecretRef};
-use crate::driver::Driver;
 
 /// Whether `volume` is ours: provisioned by us, or a static one of our driver.
-pub fn is_owned(provisioner: &Provisioner, volume: &Volume) -> bool {
+pub(crate) fn is_owned(provisioner: &Provisioner, volume: &Volume) -> bool {
     let known = |name: &Option<_>| name.as_deref().is_some_and(|name| provisioner.knows(name));
     if volume.provisioned_by.is_some() {
         return known(&volume.provisioned_by) || known(&volume.migrated_to);
@@ -20,7 +20,7 @@ pub fn is_owned(provisioner: &Provisioner, volume: &Volume) -> bool {
 
 /// What has to happen to our finalizer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FinalizerChange {
+pub(crate) enum FinalizerChange {
     /// It is missing.
     Add,
     /// It has no purpose.
@@ -29,7 +29,7 @@ pub enum FinalizerChange {
 
 /// The change that `volume` needs: a bound volume that will be deleted one day is protected, one that will be kept is
 /// not.
-pub fn finalizer_change(volume: &Volume) -> Option<FinalizerChange> {
+pub(crate) fn finalizer_change(volume: &Volume) -> Option<FinalizerChange> {
     let has = has_finalizer(volume);
     match volume.reclaim {
         ReclaimPolicy::Delete if !has && !volume.meta.deleting && volume.phase == VolumePhase::Bound => {
@@ -41,7 +41,7 @@ pub fn finalizer_change(volume: &Volume) -> Option<FinalizerChange> {
 }
 
 /// The finalizers of `volume` after a change.
-pub fn finalizers_after(volume: &Volume, change: FinalizerChange) -> Vec<&str> {
+pub(crate) fn finalizers_after(volume: &Volume, change: FinalizerChange) -> Vec<&str> {
     let mut list: Vec<_> = volume.meta.finalizers.iter().filter(|name| *name != VOLUME_FINALIZER).collect();
     if change == FinalizerChange::Add {
         list.push(VOLUME_FINALIZER);
@@ -50,18 +50,18 @@ pub fn finalizers_after(volume: &Volume, change: FinalizerChange) -> Vec<&str> {
 }
 
 /// Whether our finalizer is on `volume`.
-pub fn has_finalizer(volume: &Volume) -> bool {
+pub(crate) fn has_finalizer(volume: &Volume) -> bool {
     volume.meta.finalizers.has(VOLUME_FINALIZER)
 }
 
 /// Whether the volume behind `volume` is to be deleted now.
-pub fn should_delete(volume: &Volume) -> bool {
+pub(crate) fn should_delete(volume: &Volume) -> bool {
     let gone_already = volume.meta.deleting && !has_finalizer(volume);
     !gone_already && volume.phase == VolumePhase::Released && volume.reclaim == ReclaimPolicy::Delete
 }
 
 /// What deletion needs to know about the volume, if it can be deleted at all.
-pub fn handle<'a>(driver: &Driver, volume: &'a Volume) -> Result<&'a str, String> {
+pub(crate) fn handle<'a>(driver: &Driver, volume: &'a Volume) -> Result<&'a str, String> {
     if let Some(source) = volume.in_tree.as_deref().map(|source| source.kind) {
         return Err(migration::unsupported_volume(source));
     }
@@ -73,13 +73,13 @@ pub fn handle<'a>(driver: &Driver, volume: &'a Volume) -> Result<&'a str, String
 }
 
 /// The text for a volume that is still attached. Monitoring looks for it, so it stays as upstream has it.
-pub fn still_attached(volume: &Volume, attachment: &Attachment) -> String {
+pub(crate) fn still_attached(volume: &Volume, attachment: &Attachment) -> String {
     format!("persistentvolume {} is still attached to node {}", volume.meta.name, attachment.node)
 }
 
 /// The Secret for deletion.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SecretChoice {
+pub(crate) enum SecretChoice {
     /// None is needed.
     Without,
     /// None can be found; worth a line in the log.
@@ -90,7 +90,7 @@ pub enum SecretChoice {
 
 /// Why the Secret of an old volume cannot be told from its class.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SecretChoiceError {
+pub(crate) struct SecretChoiceError {
     volume: String,
     error: secrets::SecretError,
 }
@@ -104,7 +104,7 @@ impl fmt::Display for SecretChoiceError {
 /// Which Secret goes with the deletion of `volume`. `class` is its class, if the cache has it.
 ///
 /// Volumes carry it in annotations; for those from before that, it is told from the class.
-pub fn secret(volume: &Volume, class: Option<&Class>) -> Result<SecretChoice, SecretChoiceError> {
+pub(crate) fn secret(volume: &Volume, class: Option<&Class>) -> Result<SecretChoice, SecretChoiceError> {
     if let (Some(name), Some(namespace)) = (&volume.deletion_secret_name, &volume.deletion_secret_namespace) {
         // One half alone is as good as none; upstream is silent about it, too.
         if name.is_empty() || namespace.is_empty() {

@@ -4,7 +4,7 @@
 //! token too, `${}` and an unterminated `${` vanish, and a `$` before anything else stays (sheet 6.2).
 
 /// Replaces every token of `template` by what `lookup` answers for it.
-pub fn expand(template: &str, mut lookup: impl FnMut(&str) -> String) -> String {
+pub(crate) fn expand(template: &str, mut lookup: impl FnMut(&str) -> String) -> String {
     let mut output = String::with_capacity(template.len());
     let mut rest = template;
     while let Some(dollar) = rest.find('$') {

@@ -4,9 +4,9 @@
 use serde_json::{Value, json};
 use sidecar_core::objects::{Attachment, AttributesClass, Claim, Class, Interest, Kind, Projected, Volume};
 
+use super::driver::{Capabilities, Driver};
 use super::names::{Provisioner, VolumeNaming};
 use super::prepare::Settings;
-use crate::driver::{Capabilities, Driver};
 
 pub(crate) fn settings() -> Settings {
     Settings {

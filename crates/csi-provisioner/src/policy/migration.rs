@@ -13,16 +13,16 @@ const PLUGINS: [(&str, &str, &str); 7] = [
 ];
 
 /// The in-tree plugin that `driver` replaces, if it replaces one.
-pub fn in_tree_plugin(driver: &str) -> Option<&'static str> {
+pub(crate) fn in_tree_plugin(driver: &str) -> Option<&'static str> {
     PLUGINS.iter().find(|(csi, _, _)| *csi == driver).map(|(_, plugin, _)| *plugin)
 }
 
 /// Why a class of an in-tree plugin is refused.
-pub fn unsupported_class(plugin: &str) -> String {
+pub(crate) fn unsupported_class(plugin: &str) -> String {
     format!("StorageClass of in-tree plugin {plugin}: migration is not supported yet by this version")
 }
 
 /// Why an in-tree volume is not deleted.
-pub fn unsupported_volume(source: &str) -> String {
+pub(crate) fn unsupported_volume(source: &str) -> String {
     format!("volume with in-tree source {source}: migration is not supported yet by this version")
 }

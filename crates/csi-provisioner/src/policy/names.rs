@@ -3,56 +3,57 @@
 use super::migration;
 
 /// The finalizer that keeps a PersistentVolume until its volume is gone.
-pub const VOLUME_FINALIZER: &str = "external-provisioner.volume.kubernetes.io/finalizer";
+pub(crate) const VOLUME_FINALIZER: &str = "external-provisioner.volume.kubernetes.io/finalizer";
 /// The finalizer that keeps a claim while its volume may be under way (`--leak-protection`).
-pub const CLAIM_FINALIZER: &str = "external-provisioner.volume.kubernetes.io/claim-in-progress";
+pub(crate) const CLAIM_FINALIZER: &str = "external-provisioner.volume.kubernetes.io/claim-in-progress";
 /// Who provisioned a volume.
-pub const PROVISIONED_BY: &str = "pv.kubernetes.io/provisioned-by";
+pub(crate) const PROVISIONED_BY: &str = "pv.kubernetes.io/provisioned-by";
 /// The node that the scheduler chose for a claim.
-pub const SELECTED_NODE: &str = "volume.kubernetes.io/selected-node";
+pub(crate) const SELECTED_NODE: &str = "volume.kubernetes.io/selected-node";
 /// Secret for deletion, written on every volume, empty when there is none.
-pub const DELETION_SECRET_NAME: &str = "volume.kubernetes.io/provisioner-deletion-secret-name";
+pub(crate) const DELETION_SECRET_NAME: &str = "volume.kubernetes.io/provisioner-deletion-secret-name";
 /// Namespace of that secret.
-pub const DELETION_SECRET_NAMESPACE: &str = "volume.kubernetes.io/provisioner-deletion-secret-namespace";
+pub(crate) const DELETION_SECRET_NAMESPACE: &str =
+    "volume.kubernetes.io/provisioner-deletion-secret-namespace";
 /// Secret that external-resizer uses to modify the volume.
-pub const MODIFY_SECRET_NAME: &str = "volume.kubernetes.io/controller-modify-secret-name";
+pub(crate) const MODIFY_SECRET_NAME: &str = "volume.kubernetes.io/controller-modify-secret-name";
 /// Namespace of that secret.
-pub const MODIFY_SECRET_NAMESPACE: &str = "volume.kubernetes.io/controller-modify-secret-namespace";
+pub(crate) const MODIFY_SECRET_NAMESPACE: &str = "volume.kubernetes.io/controller-modify-secret-namespace";
 /// The volume attribute that says which process made the volume.
-pub const IDENTITY_ATTRIBUTE: &str = "storage.kubernetes.io/csiProvisionerIdentity";
+pub(crate) const IDENTITY_ATTRIBUTE: &str = "storage.kubernetes.io/csiProvisionerIdentity";
 
 /// The names under which claims, classes and volumes refer to our driver.
 #[derive(Clone, Debug)]
-pub struct Provisioner {
+pub(crate) struct Provisioner {
     name: String,
     in_tree: Option<&'static str>,
 }
 
 impl Provisioner {
     /// The names of a driver, given what it calls itself.
-    pub fn new(driver: impl Into<String>) -> Self {
+    pub(crate) fn new(driver: impl Into<String>) -> Self {
         let name = driver.into();
         let in_tree = migration::in_tree_plugin(&name);
         Self { name, in_tree }
     }
 
     /// The driver's own name.
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
     /// The in-tree plugin that the driver replaces.
-    pub fn in_tree(&self) -> Option<&'static str> {
+    pub(crate) fn in_tree(&self) -> Option<&'static str> {
         self.in_tree
     }
 
     /// Whether `name` is the driver or the in-tree plugin it replaces.
-    pub fn knows(&self, name: &str) -> bool {
+    pub(crate) fn knows(&self, name: &str) -> bool {
         name == self.name || self.is_in_tree(name)
     }
 
     /// Whether `name` is the in-tree plugin that the driver replaces.
-    pub fn is_in_tree(&self, name: &str) -> bool {
+    pub(crate) fn is_in_tree(&self, name: &str) -> bool {
         self.in_tree == Some(name)
     }
 }

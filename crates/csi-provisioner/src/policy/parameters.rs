@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use super::secrets;
 
 /// Parameters as a StorageClass holds them.
-pub type Parameters = BTreeMap<Box<str>, Box<str>>;
+pub(crate) type Parameters = BTreeMap<Box<str>, Box<str>>;
 /// Parameters as a driver gets them.
-pub type Remaining = BTreeMap<String, String>;
+pub(crate) type Remaining = BTreeMap<String, String>;
 
 /// The prefix that Kubernetes keeps for itself.
-pub const RESERVED_PREFIX: &str = "csi.storage.k8s.io/";
+pub(crate) const RESERVED_PREFIX: &str = "csi.storage.k8s.io/";
 /// The file system of a volume.
-pub const FS_TYPE: &str = "csi.storage.k8s.io/fstype";
+pub(crate) const FS_TYPE: &str = "csi.storage.k8s.io/fstype";
 /// Its old name, matched in any case.
 const LEGACY_FS_TYPE: &str = "fstype";
 
@@ -22,7 +22,7 @@ const METADATA: [&str; 3] =
 
 /// Why parameters cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ParameterError {
+pub(crate) enum ParameterError {
     /// Two keys ask for a file system.
     #[error("fstype specified in parameters with both \"fstype\" and \"csi.storage.k8s.io/fstype\" keys")]
     TwoFsTypes,
@@ -34,7 +34,7 @@ pub enum ParameterError {
 }
 
 /// The file system that `parameters` ask for, else `default`.
-pub fn fs_type(parameters: &Parameters, default: &str) -> Result<String, ParameterError> {
+pub(crate) fn fs_type(parameters: &Parameters, default: &str) -> Result<String, ParameterError> {
     let mut found = parameters
         .iter()
         .filter(|(key, _)| key.eq_ignore_ascii_case(LEGACY_FS_TYPE) || &***key == FS_TYPE)
@@ -47,7 +47,7 @@ pub fn fs_type(parameters: &Parameters, default: &str) -> Result<String, Paramet
 }
 
 /// What is left for the driver: everything but the known keys with the reserved prefix.
-pub fn strip_prefixed(parameters: &Parameters) -> Result<Remaining, ParameterError> {
+pub(crate) fn strip_prefixed(parameters: &Parameters) -> Result<Remaining, ParameterError> {
     let mut kept = Remaining::new();
     for (key, value) in parameters {
         if !key.starts_with(RESERVED_PREFIX) {
@@ -60,7 +60,12 @@ pub fn strip_prefixed(parameters: &Parameters) -> Result<Remaining, ParameterErr
 }
 
 /// Tells the driver for whom it makes the volume (`--extra-create-metadata`).
-pub fn add_metadata(parameters: &mut Remaining, claim_name: &str, claim_namespace: &str, volume_name: &str) {
+pub(crate) fn add_metadata(
+    parameters: &mut Remaining,
+    claim_name: &str,
+    claim_namespace: &str,
+    volume_name: &str,
+) {
     for (key, value) in METADATA.into_iter().zip([claim_name, claim_namespace, volume_name]) {
         parameters.insert(key.to_owned(), value.to_owned());
     }

@@ -11,18 +11,18 @@ use sidecar_core::quantity::Quantity;
 
 use super::claim::{is_assigned, selected_node};
 use super::data_source::{self, Source};
+use super::driver::Driver;
 use super::migration;
 use super::names::VolumeNaming;
 use super::parameters;
 use super::secrets::{self, ClaimTokens, Purpose, SecretRef};
 use super::state::{Cause, Failure};
-use crate::driver::Driver;
-use crate::driver::request::{Form, VolumeWish, capabilities};
+use super::wish::{Form, VolumeWish, capabilities};
 
 /// What the command line says about volumes.
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "independent options of the command line")]
-pub struct Settings {
+pub(crate) struct Settings {
     /// How volumes are called.
     pub naming: VolumeNaming,
     /// The file system of classes that name none.
@@ -43,7 +43,7 @@ pub struct Settings {
 
 /// What is known about a claim when its volume is planned.
 #[derive(Clone, Copy, Debug)]
-pub struct Inputs<'a> {
+pub(crate) struct Inputs<'a> {
     /// The command line.
     pub settings: &'a Settings,
     /// The driver.
@@ -56,7 +56,7 @@ pub struct Inputs<'a> {
 
 /// What was fetched for the plan so far.
 #[derive(Clone, Debug, Default)]
-pub struct Fetched {
+pub(crate) struct Fetched {
     /// The claim's annotations.
     pub annotations: Option<BTreeMap<String, String>>,
     /// The provisioner Secret.
@@ -67,7 +67,7 @@ pub struct Fetched {
 
 /// What has to be done next.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Step {
+pub(crate) enum Step {
     /// Fetch the claim's annotations: a secret template uses them.
     FetchAnnotations,
     /// Fetch the provisioner Secret.
@@ -80,7 +80,7 @@ pub enum Step {
 
 /// A volume to be made.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// What the driver is asked for.
     pub wish: VolumeWish,
     /// Secret for creation and deletion.
@@ -95,7 +95,7 @@ pub struct Plan {
 
 /// Secrets that are not used here but by those who use the volume.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct References {
+pub(crate) struct References {
     /// ControllerPublishVolume.
     pub controller_publish: Option<SecretRef>,
     /// NodeStageVolume.
@@ -111,7 +111,7 @@ pub struct References {
 }
 
 /// What comes next for the claim in `inputs`, with what was `fetched` so far.
-pub fn next(inputs: &Inputs<'_>, fetched: &Fetched) -> Result<Step, Failure> {
+pub(crate) fn next(inputs: &Inputs<'_>, fetched: &Fetched) -> Result<Step, Failure> {
     let Inputs { settings, driver, claim, .. } = *inputs;
     if !is_assigned(&driver.names, claim) {
         return Err(Failure::ignored(format!("claim is not for driver {}", driver.names.name())));
@@ -183,12 +183,12 @@ fn requested_bytes(claim: &Claim) -> Result<i64, Failure> {
 }
 
 /// The VolumeAttributesClass that the claim names, if the gate lets it count.
-pub fn attributes_class_name<'a>(settings: &Settings, claim: &'a Claim) -> Option<&'a str> {
+pub(crate) fn attributes_class_name<'a>(settings: &Settings, claim: &'a Claim) -> Option<&'a str> {
     claim.attributes_class.as_deref().filter(|name| settings.attributes_class && !name.is_empty())
 }
 
 /// Whether volumes have to be made where they can be reached.
-pub fn uses_topology(settings: &Settings, driver: &Driver) -> bool {
+pub(crate) fn uses_topology(settings: &Settings, driver: &Driver) -> bool {
     settings.topology && driver.capabilities.accessibility_constraints
 }
 

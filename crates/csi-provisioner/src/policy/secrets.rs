@@ -8,7 +8,7 @@ use super::parameters::Parameters;
 
 /// Where a Secret is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct SecretRef {
+pub(crate) struct SecretRef {
     /// Its name.
     pub name: String,
     /// Its namespace.
@@ -17,7 +17,7 @@ pub struct SecretRef {
 
 /// What a Secret is for. The order is the one in which references are checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
+pub(crate) enum Purpose {
     /// CreateVolume and DeleteVolume.
     Provisioner,
     /// ControllerPublishVolume.
@@ -52,7 +52,7 @@ const DEFAULT: Keys = Keys {
 
 impl Purpose {
     /// Every purpose.
-    pub const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Provisioner,
         Self::ControllerPublish,
         Self::NodeStage,
@@ -111,13 +111,13 @@ impl Purpose {
 }
 
 /// Whether `key` is one of the reserved secret keys (the deprecated ones are not reserved).
-pub fn is_known_key(key: &str) -> bool {
+pub(crate) fn is_known_key(key: &str) -> bool {
     let has = |keys: &Keys| key == keys.name || key == keys.namespace;
     has(&DEFAULT) || Purpose::ALL.iter().any(|purpose| has(&purpose.keys()))
 }
 
 /// Whether a template needs the annotations of the claim, which no cache keeps.
-pub fn needs_annotations(parameters: &Parameters) -> bool {
+pub(crate) fn needs_annotations(parameters: &Parameters) -> bool {
     parameters.iter().any(|(key, value)| {
         value.contains("pvc.annotations[") && (is_known_key(key) || key.starts_with("csi"))
     })
@@ -125,7 +125,7 @@ pub fn needs_annotations(parameters: &Parameters) -> bool {
 
 /// What templates may say about the claim.
 #[derive(Clone, Copy, Debug)]
-pub struct ClaimTokens<'a> {
+pub(crate) struct ClaimTokens<'a> {
     /// Namespace of the claim.
     pub namespace: &'a str,
     /// Name of the claim.
@@ -136,7 +136,7 @@ pub struct ClaimTokens<'a> {
 
 /// Why there is no usable reference.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SecretError {
+pub(crate) enum SecretError {
     /// The keys of the purpose are at odds.
     #[error("failed to get name and namespace template from params: {0}")]
     Template(TemplateError),
@@ -156,7 +156,7 @@ pub enum SecretError {
 
 /// How a pair of keys can be at odds.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TemplateError {
+pub(crate) enum TemplateError {
     /// Deprecated and present key say the same thing.
     #[error("{0} secrets specified in parameters with both \"csi\" and \"csi.storage.k8s.io/\" keys")]
     Both(&'static str),
@@ -169,7 +169,7 @@ pub enum TemplateError {
 }
 
 /// The Secret that `parameters` name for `purpose`, if any.
-pub fn resolve(
+pub(crate) fn resolve(
     purpose: Purpose,
     parameters: &Parameters,
     volume_name: &str,

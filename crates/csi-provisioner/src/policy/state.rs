@@ -4,7 +4,7 @@ use tonic::Code;
 
 /// What an attempt leaves behind in the driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub(crate) enum State {
     /// Nothing is running in the driver; the outcome of this attempt is final.
     Finished,
     /// The driver may still be creating the volume: the request must be repeated until the outcome is known, even
@@ -20,7 +20,7 @@ impl State {
     /// The state after `CreateVolume` failed with `code`.
     ///
     /// `node_selected`: topology is in use and a node was chosen for the claim, so that choosing another may help.
-    pub fn after_create(code: Code, node_selected: bool) -> Self {
+    pub(crate) fn after_create(code: Code, node_selected: bool) -> Self {
         match code {
             Code::Cancelled | Code::DeadlineExceeded | Code::Unavailable | Code::Aborted => {
                 Self::InBackground
@@ -31,7 +31,7 @@ impl State {
     }
 
     /// What to do with the memory of a claim whose volume may be under way.
-    pub fn memory(self) -> Memory {
+    pub(crate) fn memory(self) -> Memory {
         match self {
             Self::Finished | Self::Reschedule => Memory::Forget,
             Self::InBackground => Memory::Remember,
@@ -42,7 +42,7 @@ impl State {
 
 /// What to do with the entry of a claim among those in progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Memory {
+pub(crate) enum Memory {
     /// Drop it.
     Forget,
     /// Put it in.
@@ -53,7 +53,7 @@ pub enum Memory {
 
 /// Why a failed attempt failed, as far as it changes what happens next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
+pub(crate) enum Cause {
     /// Worth telling the user and trying again.
     Error,
     /// Not ours to do: no event, no retry.
@@ -66,7 +66,7 @@ pub enum Cause {
 
 /// A failed attempt to provision.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
+pub(crate) struct Failure {
     /// What is left behind in the driver.
     pub state: State,
     /// Why.
@@ -78,27 +78,27 @@ pub struct Failure {
 #[expect(clippy::needless_pass_by_value, reason = "takes errors as `map_err` hands them over")]
 impl Failure {
     /// A final error.
-    pub fn finished(message: impl ToString) -> Self {
+    pub(crate) fn finished(message: impl ToString) -> Self {
         Self { state: State::Finished, cause: Cause::Error, message: message.to_string() }
     }
 
     /// An error from before the driver was asked.
-    pub fn no_change(message: impl ToString) -> Self {
+    pub(crate) fn no_change(message: impl ToString) -> Self {
         Self { state: State::NoChange, cause: Cause::Error, message: message.to_string() }
     }
 
     /// An error that leaves the driver busy, as far as anyone knows.
-    pub fn in_background(message: impl ToString) -> Self {
+    pub(crate) fn in_background(message: impl ToString) -> Self {
         Self { state: State::InBackground, cause: Cause::Error, message: message.to_string() }
     }
 
     /// Someone else's work.
-    pub fn ignored(reason: impl ToString) -> Self {
+    pub(crate) fn ignored(reason: impl ToString) -> Self {
         Self { state: State::Finished, cause: Cause::Ignored, message: reason.to_string() }
     }
 
     /// What follows; `node_annotated`: the claim carries the annotation with the chosen node.
-    pub fn next(&self, node_annotated: bool) -> Next {
+    pub(crate) fn next(&self, node_annotated: bool) -> Next {
         match (self.cause, self.state) {
             (Cause::Ignored, _) => Next::Stop,
             (Cause::Populator, _) => Next::LeaveToPopulator,
@@ -111,7 +111,7 @@ impl Failure {
 
 /// What a failed attempt leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
+pub(crate) enum Next {
     /// Nothing until the claim changes.
     Stop,
     /// The same, but the user is told that an external populator takes over.

@@ -16,11 +16,21 @@ use super::names::{
 };
 use super::prepare::{Inputs, Plan, attributes_class_name};
 use super::secrets::SecretRef;
-use crate::driver::request::is_read_only_many;
-use crate::driver::response::Created;
+use super::wish::is_read_only_many;
+
+/// A volume as the driver made it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Created {
+    /// The driver's name for it.
+    pub volume_id: String,
+    /// Bytes it holds.
+    pub capacity: i64,
+    /// What the node side of the driver needs to know.
+    pub context: BTreeMap<String, String>,
+}
 
 /// The object for a volume that was made after `plan`.
-pub fn build(inputs: &Inputs<'_>, class: &Class, plan: &Plan, created: Created) -> PersistentVolume {
+pub(crate) fn build(inputs: &Inputs<'_>, class: &Class, plan: &Plan, created: Created) -> PersistentVolume {
     let capacity = Quantity(quantity::binary_si(created.capacity));
     PersistentVolume {
         metadata: ObjectMeta {
@@ -111,7 +121,7 @@ fn non_empty(options: &[Box<str>]) -> Option<Vec<String>> {
 
 /// What a volume under our name turned out to be, when saving ours was answered with AlreadyExists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Occupant {
+pub(crate) enum Occupant {
     /// Our own, saved by an earlier attempt.
     Ours,
     /// Someone else's: it must neither be overwritten nor deleted.
@@ -119,7 +129,7 @@ pub enum Occupant {
 }
 
 /// Compares driver, handle and claim of what is there with what was to be saved (sheet 13.16).
-pub fn occupant(found: &PersistentVolume, ours: &PersistentVolume) -> Occupant {
+pub(crate) fn occupant(found: &PersistentVolume, ours: &PersistentVolume) -> Occupant {
     if identity(found).is_some_and(|found| Some(found) == identity(ours)) {
         Occupant::Ours
     } else {

@@ -487,7 +487,9 @@ async fn a_cut_off_name_that_waits_to_be_saved_is_taken() {
     let shared = letters.values().find(|names| names.len() > 1).unwrap();
     setup
         .until("the second claim of a name is told", || {
-            shared.iter().any(|name| setup.events(name).iter().any(|(_, _, text, _)| text.contains("belongs to another")))
+            shared.iter().any(|name| {
+                setup.events(name).iter().any(|(_, _, text, _)| text.contains("belongs to another"))
+            })
         })
         .await;
 }

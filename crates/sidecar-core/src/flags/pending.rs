@@ -65,7 +65,12 @@ mod tests {
         let line = "Publish the driver's capacity in CSIStorageCapacity objects. Not supported yet by this version: \
                     refused at start.";
         assert!(help.contains(line), "{help}");
-        assert!(help.contains("Workers that publish capacity. Has no effect yet in this version. (default 1)"));
-        assert_eq!(Table::of(Binary::Snapshotter, Mode::Documented).find("node-deployment").unwrap().note, "");
+        assert!(
+            help.contains("Workers that publish capacity. Has no effect yet in this version. (default 1)")
+        );
+        assert_eq!(
+            Table::of(Binary::Snapshotter, Mode::Documented).find("node-deployment").unwrap().note,
+            ""
+        );
     }
 }

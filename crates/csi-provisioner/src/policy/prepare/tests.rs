@@ -7,11 +7,11 @@ use k8s_openapi::api::core::v1::{PersistentVolume, SecretReference};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::driver::response::Created;
 use crate::policy::claim::{Verdict, should_provision};
 use crate::policy::fixtures::{attributes_class, claim, class, driver, settings};
 use crate::policy::state::State;
 use crate::policy::volume;
+use crate::policy::volume::Created;
 
 /// A claim, its class and the sidecar, as the upstream fixtures have them.
 struct Case {
