@@ -30,7 +30,7 @@ impl Provisioning {
         let sink = self.controller.start_events()?;
         let parts = self.parts(&sink)?;
         let (context, client) = (self.controller.context.clone(), self.client.clone());
-        self.controller.run(&sink, |stop| provision(parts, context, client, stop)).await
+        Box::pin(self.controller.run(&sink, |stop| provision(parts, context, client, stop))).await
     }
 
     fn parts(&self, sink: &EventSink) -> Result<Parts, Exit> {

@@ -53,7 +53,7 @@ impl Capabilities {
     }
 
     /// Whether volumes can be made and deleted at all.
-    pub(crate) fn check_provisioning(&self) -> Result<(), &'static str> {
+    pub(crate) fn check_provisioning(self) -> Result<(), &'static str> {
         if !self.controller_service {
             return Err(
                 "CSI driver does not support dynamic provisioning: plugin CONTROLLER_SERVICE capability is not reported",
