@@ -263,7 +263,8 @@ async fn a_leader_stops_when_another_process_writes_the_lease_in_its_name() {
     // It takes the record over at once, as a restarted process does.
     let mut second = Competitor::start(&server, "pod-0", |_| {});
     second.leads().await;
-    assert_eq!(first.task.await.unwrap(), Outcome::Lost);
+    let ended = tokio::time::timeout(seconds(60), first.task).await.expect("the first gives up");
+    assert_eq!(ended.unwrap(), Outcome::Lost);
     assert!(began.elapsed() <= seconds(12 + 6), "at its next renewal: {:?}", began.elapsed());
     sleep(seconds(60)).await;
     assert!(second.is_leading(), "who came last goes on");
