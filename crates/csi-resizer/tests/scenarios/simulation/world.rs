@@ -12,7 +12,7 @@ use testkit::simulation::World;
 use super::{IMPOSSIBLE, TROUBLE};
 use crate::setup::{DRIVER, gi};
 
-const CLAIMS: usize = 6;
+const CLAIMS: usize = 5;
 const CLASSES: [&str; 3] = ["silver", "gold", "impossible"];
 
 /// What the user of a claim wants in the end: a number of Gi, and a class or none.
@@ -112,7 +112,7 @@ fn seconds(world: &World, from: u64, to: u64) -> Duration {
 
 /// A user asks for more, for too much, takes it back, and tries other classes.
 async fn user(world: World, number: usize, wishes: Wishes) {
-    for _ in 0..4 {
+    for _ in 0..3 {
         tokio::time::sleep(seconds(&world, 0, 20)).await;
         let name = format!("claim-{number}");
         let has = bytes(&claim(&world, &name)["status"]["capacity"]["storage"]);
