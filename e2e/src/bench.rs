@@ -16,6 +16,7 @@ use testkit::driver::{ControllerCapability, DriverConfig, ScriptedDriver};
 use crate::cluster::Cluster;
 use crate::places;
 use crate::progress::say;
+use crate::sidecars::{self, sidecars};
 use report::Report;
 
 pub(crate) mod build;
@@ -28,9 +29,9 @@ mod report;
 mod sidecar;
 
 /// Name of the provisioner's binary.
-const PROVISIONER: &str = "csi-provisioner";
+const PROVISIONER: &str = sidecars::PROVISIONER.binary;
 /// Name of the registrar's binary.
-const REGISTRAR: &str = "csi-node-driver-registrar";
+const REGISTRAR: &str = sidecars::REGISTRAR.binary;
 
 /// A set of binaries to be measured.
 struct Set {
@@ -132,12 +133,10 @@ fn sets(binaries: &Path) -> Vec<Set> {
     let mut sets = vec![Set { column: Column::Ours, dir: binaries.to_path_buf() }];
     match places::variable("BASELINE_BIN_DIR") {
         Some(dir) => {
-            for name in [PROVISIONER, REGISTRAR] {
-                if !places::is_executable(&dir.join(name)) {
-                    say(&format!(
-                        "BASELINE_BIN_DIR={} has no {name}: its baseline stays empty",
-                        dir.display()
-                    ));
+            for binary in sidecars().map(|sidecar| sidecar.binary) {
+                if !places::is_executable(&dir.join(binary)) {
+                    let dir = dir.display();
+                    say(&format!("BASELINE_BIN_DIR={dir} has no {binary}: its baseline stays empty"));
                 }
             }
             sets.push(Set { column: Column::Baseline, dir });

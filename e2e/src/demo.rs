@@ -11,12 +11,16 @@ use anyhow::{Context, Result, bail};
 
 use crate::cluster::Cluster;
 use crate::progress::elapsed;
+use crate::sidecars::controllers;
 use crate::workload::{Claim, Mode, Workload};
 use crate::{audit, control_plane};
+
+mod growth;
 
 /// Classes of `deploy/hostpath/storageclasses.yaml`.
 const IMMEDIATE: &str = "csi-hostpath-sc";
 const WAIT: &str = "csi-hostpath-wait";
+const XFS: &str = "csi-hostpath-xfs";
 /// A step of the story that takes longer has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -37,20 +41,23 @@ pub(crate) async fn run(cluster: &Cluster) -> Result<ExitCode> {
     let work = Workload::new(cluster, "default");
     println!("\n{:<10} {:<27} {:<34} WHAT HAPPENED", "TIME", "ACTOR", "OBJECT");
     setting(&work).await?;
-    let volumes = births(&work).await?;
+    let mut volumes = births(&work).await?;
     data(&work, &volumes).await?;
+    volumes.push(growth::tell(&work).await?);
     deaths(&work, &volumes).await?;
-    chapter("API calls of csi-provisioner for these three volumes, from the API server's audit log");
-    print!("{}", audit::table(&audit::count(&log, mark, "csi-provisioner")?));
+    for sidecar in controllers() {
+        chapter(&format!("API calls of {} for all of this, from the API server's audit log", sidecar.binary));
+        print!("{}", audit::table(&audit::count(&log, mark, &format!("{}/", sidecar.binary))?));
+    }
     println!("\nThe story took {:.1} s; the machine is taken down now.", began.elapsed().as_secs_f64());
     Ok(ExitCode::SUCCESS)
 }
 
 async fn setting(work: &Workload<'_>) -> Result<()> {
-    chapter("1. The cluster knows a driver and two ways to place its volumes");
+    chapter("1. The cluster knows a driver and several kinds of its volumes");
     let driver = work.csi_driver(crate::deploy::DRIVER).await?;
     tell("user", &format!("CSIDriver/{}", crate::deploy::DRIVER), &driver);
-    for class in [IMMEDIATE, WAIT] {
+    for class in [IMMEDIATE, WAIT, XFS] {
         let mode = work.binding_mode(class).await?;
         tell("user", &format!("StorageClass/{class}"), &format!("volumes of this class are bound {mode}"));
     }
@@ -65,12 +72,12 @@ async fn births(work: &Workload<'_>) -> Result<Volumes> {
     chapter("2. A claim becomes a volume at once (Immediate)");
     let mut volumes = Vec::new();
     work.create_claim(&Claim { name: "at-once", class: IMMEDIATE, mode: Mode::Filesystem }).await?;
-    tell("user", "PersistentVolumeClaim/at-once", "created, 16Mi, file system");
+    tell("user", "PersistentVolumeClaim/at-once", "created, 32Mi, file system");
     volumes.push(bound(work, "at-once").await?);
 
     chapter("3. A claim waits for its first consumer (WaitForFirstConsumer)");
     work.create_claim(&Claim { name: "later", class: WAIT, mode: Mode::Filesystem }).await?;
-    tell("user", "PersistentVolumeClaim/later", "created, 16Mi, file system");
+    tell("user", "PersistentVolumeClaim/later", "created, 32Mi, file system");
     let event = work.event_on_claim("later", "WaitForFirstConsumer", PATIENCE).await?;
     tell(&event.actor, "PersistentVolumeClaim/later", &format!("{}: {}", event.reason, event.message));
     if work.is_bound("later").await? {
@@ -90,7 +97,7 @@ async fn births(work: &Workload<'_>) -> Result<Volumes> {
 
     chapter("4. A claim for a raw device (Block)");
     work.create_claim(&Claim { name: "device", class: IMMEDIATE, mode: Mode::Block }).await?;
-    tell("user", "PersistentVolumeClaim/device", "created, 16Mi, raw block device");
+    tell("user", "PersistentVolumeClaim/device", "created, 32Mi, raw block device");
     volumes.push(bound(work, "device").await?);
     let distinct: BTreeSet<&String> = volumes.iter().map(|(_, _, handle)| handle).collect();
     if distinct.len() != volumes.len() {
@@ -128,6 +135,9 @@ fn short(handle: &str) -> &str {
 
 async fn data(work: &Workload<'_>, volumes: &Volumes) -> Result<()> {
     chapter("5. One pod writes, another one reads it back");
+    for (claim, volume, _) in volumes.iter().filter(|(claim, ..)| *claim != "device") {
+        attached(work, claim, volume).await?;
+    }
     work.succeeded("writer", PATIENCE).await?;
     let written = work.log("writer").await?;
     tell("kubelet", "Pod/writer", &format!("ran to its end, wrote \"{}\"", written.trim()));
@@ -179,15 +189,41 @@ async fn data(work: &Workload<'_>, volumes: &Volumes) -> Result<()> {
     Ok(())
 }
 
+/// What kubelet waits for before it mounts.
+async fn attached(work: &Workload<'_>, claim: &str, volume: &str) -> Result<()> {
+    let attachment = work.attachment_of(volume, PATIENCE).await?;
+    let name = attachment.metadata.name.unwrap_or_default();
+    let object = format!("VolumeAttachment/{}", name.get(..12).unwrap_or(&name));
+    tell(
+        "attachdetach-controller",
+        &object,
+        &format!("wants claim {claim} attached to node {}", attachment.spec.node_name),
+    );
+    tell("csi-attacher", &object, "attached");
+    Ok(())
+}
+
 async fn deaths(work: &Workload<'_>, volumes: &Volumes) -> Result<()> {
-    chapter("7. The pods and the claims are deleted; the volumes go");
-    for pod in ["reader", "device-reader"] {
+    chapter("9. The pods and the claims are deleted; the volumes go");
+    let pods = ["reader", "device-reader", "grower"];
+    for pod in pods {
         work.delete_pod(pod).await?;
+    }
+    for pod in pods {
         work.pod_gone(pod, PATIENCE).await?;
-        for (_, volume, _) in volumes {
-            work.unmounted(volume, PATIENCE).await?;
-        }
-        tell("kubelet", &format!("Pod/{pod}"), "deleted, volumes unmounted");
+        tell("kubelet", &format!("Pod/{pod}"), "deleted");
+    }
+    for (_, volume, _) in volumes {
+        work.unmounted(volume, PATIENCE).await?;
+    }
+    tell("kubelet", "PersistentVolumes", "none is mounted any more");
+    for (claim, volume, _) in volumes {
+        work.no_attachment_of(volume, PATIENCE).await?;
+        tell(
+            "csi-attacher",
+            "VolumeAttachment",
+            &format!("volume of claim {claim} detached, attachment gone"),
+        );
     }
     // A volume that is still staged cannot be deleted; csi-provisioner would try again, and say so in an event.
     work.loop_devices_gone(PATIENCE).await?;

@@ -10,7 +10,8 @@ use anyhow::{Context, Result, bail};
 use serde_json::json;
 
 use crate::places;
-use crate::progress::Step;
+use crate::progress::{Step, say};
+use crate::sidecars::{SHIPPED, Shipped};
 use crate::spec::Archive;
 use crate::tar::Writer;
 
@@ -18,12 +19,10 @@ use crate::tar::Writer;
 pub(crate) const PAUSE: &str = "docker.io/csi-sidecars/pause:dev";
 /// The image of the pods that use volumes.
 pub(crate) const BUSYBOX: &str = "docker.io/csi-sidecars/busybox:dev";
-/// Our binaries, one image each; the name is the image's and the entrypoint's too.
-const OURS: &[&str] = &["csi-provisioner", "csi-node-driver-registrar", "hostpathplugin", "livenessprobe"];
 /// Commands that test pods use, as links to busybox.
 const APPLETS: &[&str] = &[
-    "sh", "cat", "cp", "dd", "df", "echo", "grep", "head", "ls", "mkdir", "nc", "rm", "sleep", "stat",
-    "sync", "test", "true", "wget", "xxd",
+    "sh", "awk", "cat", "cp", "dd", "df", "echo", "grep", "head", "ls", "mkdir", "nc", "rm", "sleep", "stat",
+    "sync", "tail", "test", "true", "wget", "xxd",
 ];
 
 /// Builds our binaries, static, so that they run in images that hold nothing else.
@@ -35,19 +34,19 @@ pub(crate) fn build(repository: &Path) -> Result<Vec<(String, PathBuf)>> {
     run_cargo(cargo.args(["--workspace", "--bins", "--profile", "lab"]))?;
     step.done();
     let folder = places::target(repository).join(&target).join("lab");
-    Ok(OURS.iter().map(|&binary| (binary.to_owned(), folder.join(binary))).collect())
+    Ok(SHIPPED.iter().map(|it| (it.binary.to_owned(), folder.join(it.binary))).collect())
 }
 
 /// Binaries of the same names that somebody else built.
 pub(crate) fn ready_made(dir: &Path) -> Result<Vec<(String, PathBuf)>> {
-    let file = |&name: &&str| {
+    let file = |name: &str| {
         let file = dir.join(name);
         if !places::is_executable(&file) {
             bail!("LAB_BIN_DIR={} has no program {name}", dir.display());
         }
         Ok((name.to_owned(), file))
     };
-    OURS.iter().map(file).collect()
+    SHIPPED.iter().map(|it| file(it.binary)).collect()
 }
 
 /// A `cargo build` that links statically for `target`; what to build is yet to be said.
@@ -88,10 +87,12 @@ pub(crate) fn write_all(folder: &Path, binaries: &[(String, PathBuf)]) -> Result
     archives.push(write(folder, BUSYBOX, &busybox_image(&busybox, &["/bin/sh"])?)?);
     archives.extend(write_ours(folder, binaries)?);
     if let Some(dir) = places::variable("BASELINE_BIN_DIR") {
-        for &name in OURS {
-            let file = dir.join(name);
+        for shipped in SHIPPED {
+            let file = dir.join(shipped.binary);
             if places::is_executable(&file) {
-                archives.push(write_binary(folder, &format!("docker.io/baseline/{name}:dev"), name, &file)?);
+                archives.push(write_binary(folder, &shipped.baseline_image(), shipped.binary, &file)?);
+            } else {
+                say(&format!("BASELINE_BIN_DIR={} has no program {}", dir.display(), shipped.binary));
             }
         }
     }
@@ -100,10 +101,12 @@ pub(crate) fn write_all(folder: &Path, binaries: &[(String, PathBuf)]) -> Result
 
 /// Writes the archives of our own images.
 pub(crate) fn write_ours(folder: &Path, binaries: &[(String, PathBuf)]) -> Result<Vec<Archive>> {
-    let write = |(name, file): &(String, PathBuf)| {
-        write_binary(folder, &format!("docker.io/csi-sidecars/{name}:dev"), name, file)
+    let file_of = |name: &str| {
+        let found = binaries.iter().find(|(binary, _)| binary == name);
+        found.map(|(_, file)| file).with_context(|| format!("{name} was not built"))
     };
-    binaries.iter().map(write).collect()
+    let write = |it: &&Shipped| write_binary(folder, &it.image(), it.binary, file_of(it.binary)?);
+    SHIPPED.iter().map(write).collect()
 }
 
 /// What an image holds and starts.

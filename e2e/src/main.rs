@@ -27,6 +27,7 @@ mod places;
 mod programs;
 mod progress;
 mod scenarios;
+mod sidecars;
 mod spec;
 mod tar;
 mod workload;

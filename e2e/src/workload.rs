@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use k8s_openapi::api::core::v1::{Event, PersistentVolume, PersistentVolumeClaim, Pod};
-use k8s_openapi::api::storage::v1::{CSIDriver, StorageClass};
+use k8s_openapi::api::storage::v1::{CSIDriver, StorageClass, VolumeAttachment};
 use kube::Api;
 use kube::api::{DeleteParams, ListParams, LogParams, PostParams};
 use serde_json::{Value, json};
@@ -17,6 +17,12 @@ use crate::images::BUSYBOX;
 use crate::leftovers::{self, LoopDevice};
 use crate::machine::DRIVER_STATE;
 
+mod attachment;
+mod growth;
+
+/// Size of a new claim in Mi: the smallest file system that can grow.
+pub(crate) const SIZE: u16 = 32;
+
 /// How a pod sees a volume.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Mode {
@@ -24,7 +30,7 @@ pub(crate) enum Mode {
     Block,
 }
 
-/// A claim to be made, 16Mi.
+/// A claim to be made, of [`SIZE`].
 pub(crate) struct Claim<'a> {
     pub(crate) name: &'a str,
     pub(crate) class: &'a str,
@@ -51,6 +57,7 @@ pub(crate) struct Workload<'a> {
     pods: Api<Pod>,
     events: Api<Event>,
     volumes: Api<PersistentVolume>,
+    attachments: Api<VolumeAttachment>,
 }
 
 impl<'a> Workload<'a> {
@@ -63,6 +70,7 @@ impl<'a> Workload<'a> {
             pods: Api::namespaced(client(), namespace),
             events: Api::namespaced(client(), namespace),
             volumes: Api::all(client()),
+            attachments: Api::all(client()),
         }
     }
 
@@ -87,7 +95,7 @@ impl<'a> Workload<'a> {
                 "storageClassName": claim.class,
                 "accessModes": ["ReadWriteOnce"],
                 "volumeMode": format!("{:?}", claim.mode),
-                "resources": {"requests": {"storage": "16Mi"}},
+                "resources": {"requests": {"storage": format!("{SIZE}Mi")}},
             },
         });
         let object = serde_json::from_value(object)?;
@@ -293,6 +301,13 @@ impl<'a> Workload<'a> {
         found
     }
 
+    /// How many volumes the driver has on the disk: what bears a volume's name, a UUID, in the place of whole volumes.
+    pub(crate) fn volumes_on_disk() -> Result<usize> {
+        let is_volume = |name: &str| name.len() == 36 && name.matches('-').count() == 4;
+        let entries = fs::read_dir(DRIVER_STATE)?.collect::<Result<Vec<_>, _>>()?;
+        Ok(entries.iter().filter(|entry| is_volume(&entry.file_name().to_string_lossy())).count())
+    }
+
     /// Loop devices over files of the driver.
     pub(crate) fn loop_devices(&self) -> Result<Vec<LoopDevice>> {
         leftovers::loops(&self.cluster.spec.dir.join("driver"))
@@ -306,13 +321,15 @@ fn number(text: &str) -> u64 {
 fn told(event: Event) -> Told {
     let source = event.source.and_then(|source| source.component);
     let actor = event.reporting_component.filter(|name| !name.is_empty()).or(source).unwrap_or_default();
-    // csi-provisioner reports as driver_pod_uuid.
-    let provisioner = actor.starts_with(&format!("{DRIVER}_"));
-    Told {
-        actor: if provisioner { "csi-provisioner".to_owned() } else { actor },
-        reason: event.reason.unwrap_or_default(),
-        message: event.message.unwrap_or_default(),
-    }
+    // csi-provisioner reports as driver_pod_uuid, csi-resizer as follows.
+    let actor = if actor.starts_with(&format!("{DRIVER}_")) {
+        "csi-provisioner".to_owned()
+    } else if actor == format!("external-resizer {DRIVER}") {
+        "csi-resizer".to_owned()
+    } else {
+        actor
+    };
+    Told { actor, reason: event.reason.unwrap_or_default(), message: event.message.unwrap_or_default() }
 }
 
 fn collect(dir: &Path, handle: &str, found: &mut Vec<String>) {

@@ -4,12 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
-use super::{PROVISIONER, REGISTRAR};
 use crate::progress::Step;
+use crate::sidecars::sidecars;
 use crate::{images, places};
-
-/// Packages that are measured.
-const PACKAGES: [&str; 2] = ["csi-provisioner", "node-driver-registrar"];
 
 /// Builds the sidecars in a cargo profile and says in which folder they are; `BENCH_BIN_DIR` names ready ones instead.
 pub(crate) fn provide(repository: &Path, profile: &str) -> Result<PathBuf> {
@@ -17,9 +14,9 @@ pub(crate) fn provide(repository: &Path, profile: &str) -> Result<PathBuf> {
         Some(dir) => dir,
         None => build(repository, profile)?,
     };
-    for name in [PROVISIONER, REGISTRAR] {
-        if !places::is_executable(&dir.join(name)) {
-            bail!("{} has no program {name} to be measured", dir.display());
+    for sidecar in sidecars() {
+        if !places::is_executable(&dir.join(sidecar.binary)) {
+            bail!("{} has no program {} to be measured", dir.display(), sidecar.binary);
         }
     }
     Ok(dir)
@@ -27,15 +24,16 @@ pub(crate) fn provide(repository: &Path, profile: &str) -> Result<PathBuf> {
 
 fn build(repository: &Path, profile: &str) -> Result<PathBuf> {
     let target = images::host_target()?;
+    let packages: Vec<&str> = sidecars().map(|sidecar| sidecar.package).collect();
     let step =
-        Step::start(format!("building {} (profile {profile}; minutes the first time)", PACKAGES.join(", ")));
+        Step::start(format!("building {} (profile {profile}; minutes the first time)", packages.join(", ")));
     let mut cargo = images::static_build(repository, &target);
     cargo.args(["--bins", "--profile", profile]);
-    for package in PACKAGES {
+    for package in &packages {
         cargo.args(["--package", package]);
     }
     images::run_cargo(&mut cargo)?;
-    step.note(format!("built {} (profile {profile})", PACKAGES.join(", ")));
+    step.note(format!("built {} (profile {profile})", packages.join(", ")));
     step.done();
     // The folder of the profile "dev" is called otherwise.
     let folder = if profile == "dev" { "debug" } else { profile };

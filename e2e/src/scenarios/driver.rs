@@ -6,17 +6,28 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
 
+use self::calls::Calls;
 use super::{Scenario, scenario};
 use crate::cluster::Cluster;
+use crate::demo;
+use crate::sidecars::{PROVISIONER, sidecars};
 use crate::spec::Extent;
 use crate::workload::{Claim, Mode, Workload};
-use crate::{audit, control_plane, demo};
 
+mod attach;
+mod bad_input;
+mod calls;
 mod containers;
+mod failover;
+mod growth;
 mod liveness;
 mod lives;
+mod losses;
+mod pods;
 mod rules;
 mod sanity;
+mod swap;
+mod tasks;
 
 /// The class that binds at once.
 const CLASS: &str = "csi-hostpath-sc";
@@ -34,6 +45,21 @@ pub(super) fn all() -> Vec<Scenario> {
         }),
         scenario("a_volumes_life_as_the_demo_tells_it", needs, |cluster| Box::pin(life(cluster))),
         scenario("a_volumes_life_costs_the_budgeted_api_calls", needs, |cluster| Box::pin(budget(cluster))),
+        scenario("an_attachment_costs_the_budgeted_api_calls", needs, |cluster| {
+            Box::pin(attach::budget(cluster))
+        }),
+        scenario("an_expansion_and_a_change_of_class_cost_the_budgeted_api_calls", needs, |cluster| {
+            Box::pin(growth::budget(cluster))
+        }),
+        scenario("kubelet_grows_what_csi_resizer_has_handed_over", needs, |cluster| {
+            Box::pin(growth::hand_over(cluster))
+        }),
+        scenario("volumes_of_a_driver_that_does_not_attach_are_used", needs, |cluster| {
+            Box::pin(attach::without(cluster))
+        }),
+        scenario("one_implementation_goes_on_where_the_other_was", needs, |cluster| {
+            Box::pin(swap::there_and_back(cluster))
+        }),
         scenario("a_restarted_kubelet_learns_of_the_driver_again", needs, |cluster| {
             Box::pin(kubelet_restarts(cluster))
         }),
@@ -43,8 +69,23 @@ pub(super) fn all() -> Vec<Scenario> {
         scenario("volumes_are_made_after_the_api_server_was_gone", needs, |cluster| {
             Box::pin(api_server_gone(cluster))
         }),
+        scenario("a_driver_killed_with_calls_under_way_finishes_them_later", needs, |cluster| {
+            Box::pin(losses::driver(cluster))
+        }),
+        scenario("an_api_server_killed_with_calls_under_way_learns_of_them_later", needs, |cluster| {
+            Box::pin(losses::api_server(cluster))
+        }),
         scenario("every_container_ends_on_sigterm_and_sigint_as_process_1", needs, |cluster| {
             Box::pin(containers::signals(cluster))
+        }),
+        scenario("every_container_ends_on_signals_while_connecting_and_standing_by", needs, |cluster| {
+            Box::pin(bad_input::early_signals(cluster))
+        }),
+        scenario("a_container_says_what_is_wrong_and_ends_as_the_sheet_says", needs, |cluster| {
+            Box::pin(bad_input::rows(cluster))
+        }),
+        scenario("the_other_replica_takes_over_and_no_volume_is_made_twice", needs, |cluster| {
+            Box::pin(failover::takes_over(cluster))
         }),
         scenario("rules_that_are_not_needed_can_be_taken_away", needs, |cluster| {
             Box::pin(rules::unneeded(cluster))
@@ -74,29 +115,13 @@ async fn short_life(cluster: &Cluster, name: &str) -> Result<()> {
 
 /// One creation, one deletion, one patch of the volume, two events; nothing refused.
 async fn budget(cluster: &Cluster) -> Result<()> {
-    let log = control_plane::audit_log(&cluster.spec);
-    let mark = audit::mark(&log)?;
+    let calls = Calls::of(cluster, PROVISIONER)?;
     short_life(cluster, "budget").await?;
-    let counts = audit::count(&log, mark, "csi-provisioner")?;
-    let table = || audit::table(&counts);
-    let of = |verb: &str, resource: &str| {
-        let mine = |call: &audit::Call| call.verb == verb && call.resource == resource;
-        counts.iter().filter(|(call, _)| mine(call)).map(|(_, count)| *count).sum::<u64>()
-    };
-    ensure!(of("create", "persistentvolumes") == 1, "not one creation of a volume:\n{}", table());
-    ensure!(of("delete", "persistentvolumes") == 1, "not one deletion of a volume:\n{}", table());
-    ensure!(of("patch", "persistentvolumes") <= 1, "more than one patch of a volume:\n{}", table());
-    ensure!(of("create", "events") + of("patch", "events") <= 2, "more than two events:\n{}", table());
-    let refused: Vec<_> = counts.keys().filter(|call| call.code >= 400).collect();
-    ensure!(refused.is_empty(), "calls were refused:\n{}", table());
-    // Renewing the lease and watching have nothing to do with a volume.
-    let watching = ["list", "watch"];
-    let work = counts
-        .iter()
-        .filter(|(call, _)| call.resource != "leases" && !watching.contains(&call.verb.as_str()));
-    let total: u64 = work.map(|(_, count)| *count).sum();
-    ensure!(total <= 5, "{total} calls for one volume's life, at most 5 are budgeted:\n{}", table());
-    Ok(())
+    calls.settle().await?;
+    let what = "one volume's life";
+    calls.expect(what, "create", "persistentvolumes", 1)?;
+    calls.expect(what, "delete", "persistentvolumes", 1)?;
+    calls.expect_all(what, 5)
 }
 
 /// The registrar need not notice: kubelet finds its socket again. What counts is that volumes can be mounted.
@@ -126,7 +151,7 @@ async fn use_volume(work: &Workload<'_>, pod: &str, claim: &str) -> Result<()> {
 
 /// Killed, not stopped; a claim made right after its return is served by a provisioner that never went away.
 async fn api_server_gone(cluster: &Cluster) -> Result<()> {
-    let before = containers::restarts(cluster, containers::PROVISIONER).await?;
+    let before = restarts(cluster).await?;
     cluster.with("kube-apiserver", |server| {
         server.stop(Signal::KILL)?;
         server.start()
@@ -134,11 +159,19 @@ async fn api_server_gone(cluster: &Cluster) -> Result<()> {
     cluster.api_ready().await?;
     // The controllers of Kubernetes lose their watches too; what is tested is that ours finds back.
     short_life(cluster, "after-outage").await.context("after the API server was gone and back")?;
-    let after = containers::restarts(cluster, containers::PROVISIONER).await?;
+    let after = restarts(cluster).await?;
     ensure!(
         before == after,
-        "csi-provisioner restarted {} times in an outage shorter than its lease",
-        after - before
+        "a sidecar restarted in an outage shorter than its lease: {before:?}, {after:?}"
     );
     Ok(())
+}
+
+/// How often each sidecar was restarted.
+async fn restarts(cluster: &Cluster) -> Result<Vec<(&'static str, i32)>> {
+    let mut all = Vec::new();
+    for sidecar in sidecars() {
+        all.push((sidecar.binary, containers::restarts(cluster, sidecar).await?));
+    }
+    Ok(all)
 }

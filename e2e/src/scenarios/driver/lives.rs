@@ -1,27 +1,39 @@
-//! The provisioner's shared scenarios, on the real control plane and with the real driver. Their other stage is the
-//! in-process API server, in the tests of csi-provisioner, which holds that server to this one.
+//! The sidecars' shared scenarios, on the real control plane and with the real driver. Their other stage is the in-process
+//! API server, in each sidecar's own tests, which holds that server to this one.
 
 use anyhow::{Context, Error, Result};
 
-use self::shared::lives;
-use self::shared::stage::Stage;
+use super::{CLASS, LIMIT};
 use crate::cluster::Cluster;
+use crate::deploy::DRIVER;
 use crate::node;
 use crate::scenarios::{Scenario, scenario};
 use crate::spec::Extent;
+use crate::workload::{Claim, Mode, Workload};
 
 #[allow(missing_docs, unreachable_pub)]
+#[path = "../../../../crates/csi-attacher/tests/shared/shared.rs"]
+mod attaching;
+#[allow(missing_docs, unreachable_pub)]
+#[path = "../../../../crates/csi-resizer/tests/shared/shared.rs"]
+mod growing;
+#[allow(missing_docs, unreachable_pub)]
 #[path = "../../../../crates/csi-provisioner/tests/shared/shared.rs"]
-mod shared;
-
-/// The driver of `deploy/hostpath`.
-const DRIVER: &str = "hostpath.csi.k8s.io";
+mod provisioning;
 
 pub(super) fn all() -> Vec<Scenario> {
+    let mut all = provisioned();
+    all.extend(attached());
+    all.extend(grown());
+    all
+}
+
+fn provisioned() -> Vec<Scenario> {
+    use provisioning::lives;
     macro_rules! shared {
         ($name:ident) => {
             scenario(concat!("shared_", stringify!($name)), Extent::Driver, |cluster| {
-                Box::pin(async { lives::$name(&stage(cluster)).await.map_err(Error::msg) })
+                Box::pin(async { lives::$name(&provisioning(cluster)).await.map_err(Error::msg) })
             })
         };
     }
@@ -37,8 +49,8 @@ pub(super) fn all() -> Vec<Scenario> {
     ]
 }
 
-fn stage(cluster: &Cluster) -> Stage {
-    Stage {
+fn provisioning(cluster: &Cluster) -> provisioning::stage::Stage {
+    provisioning::stage::Stage {
         client: cluster.client.clone(),
         driver: DRIVER.to_owned(),
         namespace: "default".to_owned(),
@@ -47,8 +59,76 @@ fn stage(cluster: &Cluster) -> Stage {
 }
 
 async fn first_consumer(cluster: &Cluster) -> Result<()> {
-    lives::a_claim_waits_for_its_first_consumer(&stage(cluster), node::NAME)
+    provisioning::lives::a_claim_waits_for_its_first_consumer(&provisioning(cluster), node::NAME)
         .await
         .map_err(Error::msg)
         .context("the scheduler's choice was not followed")
+}
+
+fn attached() -> Vec<Scenario> {
+    use attaching::attachments;
+    macro_rules! shared {
+        ($name:ident) => {
+            scenario(concat!("shared_", stringify!($name)), Extent::Driver, |cluster| {
+                Box::pin(attaching(cluster, async |stage| attachments::$name(&stage).await))
+            })
+        };
+    }
+    vec![
+        shared!(a_volume_is_attached_and_detached),
+        shared!(an_attachment_of_the_same_name_comes_again),
+        shared!(an_attachment_waits_for_its_volume),
+        shared!(an_attachment_to_an_unknown_node_is_told_so),
+        shared!(a_volume_in_use_waits_for_its_detachment),
+        shared!(an_attachment_held_by_another_says_that_it_is_detached),
+        shared!(an_access_mode_without_meaning_is_refused),
+    ]
+}
+
+/// Plays a scenario with a volume that the driver has.
+async fn attaching(
+    cluster: &Cluster,
+    play: impl AsyncFnOnce(attaching::stage::Stage) -> attaching::stage::Outcome,
+) -> Result<()> {
+    let work = Workload::new(cluster, "default");
+    work.create_claim(&Claim { name: "shared-handle", class: CLASS, mode: Mode::Filesystem }).await?;
+    let volume = work.bound("shared-handle", LIMIT).await?;
+    let stage = attaching::stage::Stage {
+        client: cluster.client.clone(),
+        driver: DRIVER.to_owned(),
+        handle: volume.handle,
+        node: node::NAME.to_owned(),
+        prefix: "shared".to_owned(),
+    };
+    let played = play(stage).await.map_err(Error::msg);
+    work.delete_claim("shared-handle").await?;
+    work.volume_gone(&volume.name, LIMIT).await?;
+    played
+}
+
+fn grown() -> Vec<Scenario> {
+    use growing::growth;
+    macro_rules! shared {
+        ($name:ident) => {
+            scenario(concat!("shared_", stringify!($name)), Extent::Driver, |cluster| {
+                Box::pin(async { growth::$name(&growing(cluster)).await.map_err(Error::msg) })
+            })
+        };
+    }
+    vec![
+        shared!(a_claim_grows),
+        shared!(a_size_that_cannot_be_had_is_taken_back),
+        shared!(classes_are_applied_one_after_the_other),
+        shared!(a_class_that_comes_later_is_applied),
+        shared!(a_claim_grows_and_is_modified_at_once),
+    ]
+}
+
+fn growing(cluster: &Cluster) -> growing::stage::Stage {
+    growing::stage::Stage {
+        client: cluster.client.clone(),
+        driver: DRIVER.to_owned(),
+        namespace: "default".to_owned(),
+        prefix: "shared".to_owned(),
+    }
 }

@@ -1,0 +1,143 @@
+//! What each sidecar is for, in its shortest form: begun, and seen to its end.
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::{CLASS, LIMIT, short_life};
+use crate::cluster::Cluster;
+use crate::sidecars::{ATTACHER, PROVISIONER, RESIZER, Shipped};
+use crate::workload::{Bound, Claim, Mode, SIZE, Workload};
+
+/// The classes of `deploy/hostpath/volumeattributesclasses.yaml`.
+pub(super) const CLASSES: [&str; 2] = ["csi-hostpath-silver", "csi-hostpath-gold"];
+
+/// Work for a sidecar. It needs a volume of the deployed driver, which it makes when it is prepared.
+pub(super) struct Task<'a> {
+    work: Workload<'a>,
+    cluster: &'a Cluster,
+    kind: Kind,
+    name: String,
+    volume: Option<Bound>,
+    /// How often it was begun.
+    times: u16,
+}
+
+enum Kind {
+    Provision,
+    Attach,
+    Resize,
+}
+
+impl<'a> Task<'a> {
+    /// The task of a sidecar, with what it needs; for that, the deployed provisioner must run.
+    pub(super) async fn of(cluster: &'a Cluster, shipped: &Shipped, name: &str) -> Result<Self> {
+        let kind = match shipped.binary {
+            it if it == PROVISIONER.binary => Kind::Provision,
+            it if it == ATTACHER.binary => Kind::Attach,
+            it if it == RESIZER.binary => Kind::Resize,
+            it => bail!("no task is known for {it}"),
+        };
+        let work = Workload::new(cluster, "default");
+        let volume = match kind {
+            Kind::Provision => None,
+            Kind::Attach | Kind::Resize => {
+                work.create_claim(&Claim { name, class: CLASS, mode: Mode::Filesystem }).await?;
+                Some(work.bound(name, LIMIT).await?)
+            }
+        };
+        Ok(Self { work, cluster, kind, name: name.to_owned(), volume, times: 0 })
+    }
+
+    /// Gives the sidecar something to do, another thing each time.
+    pub(super) async fn begin(&mut self) -> Result<()> {
+        self.times += 1;
+        let name = self.current();
+        match &self.kind {
+            Kind::Provision => {
+                self.work.create_claim(&Claim { name: &name, class: CLASS, mode: Mode::Filesystem }).await
+            }
+            Kind::Attach => self.work.attach(&name, &self.volume()?.name).await,
+            Kind::Resize => {
+                self.work.resize(&self.name, self.size()).await?;
+                self.work.modify(&self.name, self.class()).await
+            }
+        }
+    }
+
+    /// Takes back what was begun, done or not.
+    pub(super) async fn take_back(&self) -> Result<()> {
+        match &self.kind {
+            Kind::Provision => self.work.delete_claim(&self.current()).await,
+            Kind::Attach => self.work.detach(&self.current()).await,
+            Kind::Resize => Ok(()),
+        }
+    }
+
+    /// All of it once, seen to its end.
+    pub(super) async fn once(&mut self) -> Result<()> {
+        if matches!(self.kind, Kind::Provision) {
+            self.times += 1;
+            return short_life(self.cluster, &self.current()).await;
+        }
+        self.begin().await?;
+        self.done().await?;
+        self.take_back().await?;
+        self.undone().await
+    }
+
+    /// The call to the driver that it comes down to.
+    pub(super) fn call(&self) -> &'static str {
+        match self.kind {
+            Kind::Provision => "/csi.v1.Controller/CreateVolume",
+            Kind::Attach => "/csi.v1.Controller/ControllerPublishVolume",
+            Kind::Resize => "/csi.v1.Controller/ControllerExpandVolume",
+        }
+    }
+
+    /// Waits until what was begun is done.
+    pub(super) async fn done(&self) -> Result<()> {
+        match &self.kind {
+            Kind::Provision => self.work.bound(&self.current(), LIMIT).await.map(drop),
+            Kind::Attach => self.work.attached(&self.current(), LIMIT).await,
+            Kind::Resize => {
+                self.work.controller_resized(&self.name, self.size(), LIMIT).await?;
+                self.work.modified(&self.name, self.class(), LIMIT).await
+            }
+        }
+    }
+
+    /// Waits until nothing is left of what was begun.
+    pub(super) async fn undone(&self) -> Result<()> {
+        match &self.kind {
+            Kind::Provision | Kind::Resize => Ok(()),
+            Kind::Attach => self.work.detached(&self.current(), LIMIT).await,
+        }
+    }
+
+    /// Removes what it needed.
+    pub(super) async fn end(self) -> Result<()> {
+        if let Some(volume) = &self.volume {
+            self.work.delete_claim(&self.name).await?;
+            self.work.volume_gone(&volume.name, LIMIT).await.context("after the task")?;
+            ensure!(Workload::backing(&volume.handle).is_empty(), "storage of {} is left", volume.handle);
+        }
+        Ok(())
+    }
+
+    /// The volume that it is about.
+    pub(super) fn volume(&self) -> Result<&Bound> {
+        self.volume.as_ref().context("a task without a volume of its own")
+    }
+
+    fn current(&self) -> String {
+        format!("{}-{}", self.name, self.times)
+    }
+
+    fn size(&self) -> u16 {
+        SIZE + 4 * self.times
+    }
+
+    fn class(&self) -> &'static str {
+        let [silver, gold] = CLASSES;
+        if self.times % 2 == 1 { silver } else { gold }
+    }
+}
