@@ -4,7 +4,7 @@
 //! names in the same cluster with the same load, one after the other. Nothing but the control plane runs: the driver
 //! is the scripted one, in this process, so that a measurement is about the sidecar and not about a file system.
 //!
-//! [`build`] makes the binaries, [`sidecar`] runs and reads one of them, [`cache`], [`idle`], [`lives`] and [`crowd`]
+//! [`build`] makes the binaries, [`sidecar`] runs and reads one of them, [`cache`], [`idle`], [`lives`], [`queued`] and [`crowd`]
 //! are the measurements, [`report`] is what a person and a program get to see.
 
 use std::path::{Path, PathBuf};
@@ -25,6 +25,7 @@ mod crowd;
 mod idle;
 mod lives;
 mod load;
+mod queued;
 mod report;
 mod sidecar;
 
@@ -32,6 +33,11 @@ mod sidecar;
 const PROVISIONER: &str = sidecars::PROVISIONER.binary;
 /// Name of the registrar's binary.
 const REGISTRAR: &str = sidecars::REGISTRAR.binary;
+
+/// What the attacher says when its caches are filled, here and upstream.
+const ATTACHER_READY: &[&str] = &["Starting CSI attacher"];
+/// What the resizer says then; upstream only that it begins to fill them.
+const RESIZER_READY: &[&str] = &["Started resize controller", "Starting external resizer"];
 
 /// A set of binaries to be measured.
 struct Set {
@@ -78,13 +84,19 @@ impl Bench<'_> {
             controller: capabilities.to_vec(),
             ..DriverConfig::default()
         });
-        let socket = self.dir.join(format!("{name}.sock"));
-        driver.serve_unix(&socket).with_context(|| format!("cannot listen on {}", socket.display()))?;
+        let socket = self.serve(&driver, name)?;
         Ok((driver, socket))
     }
 
-    /// The arguments that every measured provisioner gets.
-    fn provisioner_arguments(&self, socket: &Path) -> Vec<String> {
+    /// Has a driver listen at a socket of this name.
+    fn serve(&self, driver: &ScriptedDriver, name: &str) -> Result<PathBuf> {
+        let socket = self.dir.join(format!("{name}.sock"));
+        driver.serve_unix(&socket).with_context(|| format!("cannot listen on {}", socket.display()))?;
+        Ok(socket)
+    }
+
+    /// The arguments that every measured sidecar gets that talks to the API server.
+    fn arguments(&self, socket: &Path) -> Vec<String> {
         vec![
             format!("--csi-address={}", socket.display()),
             format!("--kubeconfig={}", self.cluster.pki.kubeconfig("admin")),
@@ -106,6 +118,9 @@ pub(crate) async fn run(cluster: &Cluster, binaries: &Path) -> Result<ExitCode> 
     }
     for set in &sets {
         lives::measure(&bench, set, &mut report).await.with_context(|| failed("volume lives", set))?;
+    }
+    for set in &sets {
+        queued::measure(&bench, set, &mut report).await.with_context(|| failed("queued operations", set))?;
     }
     crowd::measure(&bench, &sets, &mut report).await?;
     println!("{}", report.table(places::variable("BASELINE_BIN_DIR").as_deref()));

@@ -113,7 +113,7 @@ fn kubelet_config(spec: &Spec, pki: &Pki) -> serde_json::Value {
         "enforceNodeAllocatable": [], "failSwapOn": false, "localStorageCapacityIsolation": false,
         "evictionHard": {"memory.available": "0%", "nodefs.available": "0%", "imagefs.available": "0%"},
         "imageGCHighThresholdPercent": 100, "imageGCLowThresholdPercent": 99,
-        "syncFrequency": "2s", "nodeStatusUpdateFrequency": "5s", "volumeStatsAggPeriod": "10s",
+        "syncFrequency": "2s", "nodeStatusUpdateFrequency": "1s", "volumeStatsAggPeriod": "10s",
         "volumePluginDir": spec.dir.join("flexvolume").to_string_lossy(),
         "resolvConf": "/etc/resolv.conf", "registerNode": true, "maxPods": 200,
         "shutdownGracePeriod": "0s", "makeIPTablesUtilChains": false,

@@ -1,25 +1,26 @@
-//! A cluster with 20,000 volumes in use: memory of the provisioner, and how long after its start it asks the driver for
+//! A cluster with 20,000 volumes in use: memory of the controller sidecars, and for the provisioner how long after its start it asks the driver for
 //! the one volume that somebody waits for.
 //!
 //! The objects are real ones, made through the API server: claims and volumes bound to each other with the annotations,
-//! finalizers, managed fields and states that they have in a cluster, and an attachment for each. The controller manager is
+//! finalizers, managed fields and states that they have in a cluster, an attachment and a pod for each. The controller manager is
 //! stopped meanwhile; it would only spend its time on checking them.
 
-use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use http::Method;
 use rustix::process::Signal;
-use serde_json::{Value, json};
 use testkit::driver::{ControllerCapability, Step as DriverStep};
 use tokio::sync::mpsc;
 
 use super::idle::{MIB, PROVISIONER_READY, median};
 use super::report::{Report, Row};
 use super::sidecar::{Memory, Sidecar, cpu};
-use super::{Bench, Column, PROVISIONER, Set, load};
+use super::{ATTACHER_READY, Bench, Column, PROVISIONER, RESIZER_READY, Set};
 use crate::progress::Step;
+use crate::sidecars::{ATTACHER, RESIZER};
+
+mod population;
 
 /// Volumes, claims and attachments, as many of each.
 const VOLUMES: usize = 20_000;
@@ -31,8 +32,16 @@ const STARTS: usize = 3;
 /// Whose volumes they are.
 const DRIVER: &str = "crowd.bench.example";
 const CLASS: &str = "crowd";
-const CAPABILITIES: [ControllerCapability; 2] =
-    [ControllerCapability::CreateDeleteVolume, ControllerCapability::PublishUnpublishVolume];
+const CAPABILITIES: [ControllerCapability; 3] = [
+    ControllerCapability::CreateDeleteVolume,
+    ControllerCapability::PublishUnpublishVolume,
+    ControllerCapability::ExpandVolume,
+];
+/// What else is measured here: the binary, what its row says it has cached, what it says when it is ready.
+const OTHERS: [(&str, &str, &[&str]); 2] = [
+    (ATTACHER.binary, "20,000 VolumeAttachments", ATTACHER_READY),
+    (RESIZER.binary, "20,000 claims and 20,000 pods", RESIZER_READY),
+];
 /// Goals of the issue: MiB and seconds.
 const MEMORY_GOAL: f64 = 25.0;
 const START_GOAL: f64 = 0.8;
@@ -42,7 +51,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// Measures all sets in turn, several times, in the same cluster.
 pub(super) async fn measure(bench: &Bench<'_>, sets: &[Set], report: &mut Report) -> Result<()> {
     bench.cluster.with("kube-controller-manager", |manager| manager.stop(Signal::KILL))?;
-    populate(&bench.cluster.client).await.context("cannot fill the cluster")?;
+    population::populate(&bench.cluster.client).await.context("cannot fill the cluster")?;
     let mut starts = vec![Vec::new(); sets.len()];
     for round in 1..=STARTS {
         for (set, starts) in sets.iter().zip(&mut starts) {
@@ -54,6 +63,40 @@ pub(super) async fn measure(bench: &Bench<'_>, sets: &[Set], report: &mut Report
     for (set, starts) in sets.iter().zip(starts).filter(|(_, starts)| !starts.is_empty()) {
         rows(report, set.column, &starts);
     }
+    for set in sets {
+        for (name, cached, ready) in OTHERS {
+            if let Some(binary) = set.binary(name) {
+                at_rest(bench, set, &binary, cached, ready, report).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Memory of a sidecar that finds everything done.
+async fn at_rest(
+    bench: &Bench<'_>,
+    set: &Set,
+    binary: &Path,
+    cached: &str,
+    ready: &[&str],
+    report: &mut Report,
+) -> Result<()> {
+    let name = binary.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let step = Step::start(format!("{} with {cached}", binary.display()));
+    let (driver, socket) = bench.driver(DRIVER, &CAPABILITIES)?;
+    let log = bench.dir.join(format!("crowd-{name}-{}.log", set.column.name()));
+    let mut sidecar = Sidecar::start(binary, &bench.arguments(&socket), &log)?;
+    sidecar.says(ready, LIMIT).await?;
+    let memory = sidecar.settled(LIMIT).await?;
+    let row = |what: &str| Row::new(&format!("{name} with {cached}: {what}"), "MiB");
+    let with = |how: &str| format!("{name} with {cached}; {how} of /proc/PID/status");
+    report.note(set.column, row("memory").command(&with("VmRSS")), memory.resident / MIB);
+    report.note(set.column, row("peak memory").command(&with("VmHWM")), memory.peak / MIB);
+    report.note(set.column, row("memory, anonymous pages").command(&with("RssAnon")), memory.anonymous / MIB);
+    sidecar.stop().await?;
+    drop(driver);
+    step.done();
     Ok(())
 }
 
@@ -100,7 +143,7 @@ async fn start(bench: &Bench<'_>, set: &Set, round: usize) -> Result<Start> {
         _ => DriverStep::Normal,
     });
     let log = bench.dir.join(format!("crowd-{}-{round}.log", set.column.name()));
-    let mut sidecar = Sidecar::start(&binary, &bench.provisioner_arguments(&socket), &log)?;
+    let mut sidecar = Sidecar::start(&binary, &bench.arguments(&socket), &log)?;
     let at = tokio::time::timeout(LIMIT, called.recv())
         .await
         .ok()
@@ -114,109 +157,4 @@ async fn start(bench: &Bench<'_>, set: &Set, round: usize) -> Result<Start> {
     drop(sidecar);
     step.done();
     Ok(Start { first_call, cpu, memory })
-}
-
-async fn populate(client: &kube::Client) -> Result<()> {
-    load::class(client, CLASS, DRIVER).await?;
-    for number in 0..NAMESPACES {
-        load::namespace(client, &format!("tenant-{number}")).await?;
-    }
-    let what = "making claims, volumes and attachments through the API server";
-    load::each(what, VOLUMES, async |number| volume(client, number).await).await?;
-    let waiting = claim("waiting", None);
-    load::call(client, Method::POST, &format!("{}?{BY_MANAGER}", claims("tenant-0")), &waiting).await?;
-    Ok(())
-}
-
-const VOLUMES_PATH: &str = "/api/v1/persistentvolumes";
-const ATTACHMENTS_PATH: &str = "/apis/storage.k8s.io/v1/volumeattachments";
-/// Who appears in the managed fields.
-const BY_PROVISIONER: &str = "fieldManager=csi-provisioner";
-const BY_MANAGER: &str = "fieldManager=kube-controller-manager";
-
-fn claims(namespace: &str) -> String {
-    format!("/api/v1/namespaces/{namespace}/persistentvolumeclaims")
-}
-
-/// A claim with its volume, both Bound, and the attachment.
-async fn volume(client: &kube::Client, number: usize) -> Result<()> {
-    let namespace = format!("tenant-{}", number % NAMESPACES);
-    // Shaped like the name that a provisioner gives: the claim's uid is known too late to be part of it.
-    let name = format!("pvc-{number:08x}-5eed-4b1d-8a5e-{number:012x}");
-    let claim_name = format!("data-database-{number}");
-    let claim = claim(&claim_name, Some(&name));
-    let made =
-        load::call(client, Method::POST, &format!("{}?{BY_MANAGER}", claims(&namespace)), &claim).await?;
-    let reference = json!({
-        "apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": namespace, "name": claim_name,
-        "uid": made.pointer("/metadata/uid"), "resourceVersion": made.pointer("/metadata/resourceVersion"),
-    });
-    let post = format!("{VOLUMES_PATH}?{BY_PROVISIONER}");
-    load::call(client, Method::POST, &post, &persistent_volume(&name, &reference, number)).await?;
-    let bound = json!({"status": {"phase": "Bound"}});
-    load::call(client, Method::PATCH, &format!("{VOLUMES_PATH}/{name}/status?{BY_MANAGER}"), &bound).await?;
-    let bound = json!({"status": {
-        "phase": "Bound", "accessModes": ["ReadWriteOnce"], "capacity": {"storage": "10Gi"},
-    }});
-    let path = format!("{}/{claim_name}/status?{BY_MANAGER}", claims(&namespace));
-    load::call(client, Method::PATCH, &path, &bound).await?;
-    load::call(client, Method::POST, ATTACHMENTS_PATH, &attachment(&name, number)).await?;
-    Ok(())
-}
-
-fn claim(name: &str, volume: Option<&str>) -> Value {
-    let mut annotations = BTreeMap::from([
-        ("volume.beta.kubernetes.io/storage-provisioner", DRIVER),
-        ("volume.kubernetes.io/storage-provisioner", DRIVER),
-    ]);
-    if volume.is_some() {
-        annotations.insert("pv.kubernetes.io/bind-completed", "yes");
-        annotations.insert("pv.kubernetes.io/bound-by-controller", "yes");
-    }
-    json!({
-        "metadata": {
-            "name": name, "annotations": annotations,
-            "labels": {"app.kubernetes.io/name": "database", "app.kubernetes.io/instance": name},
-        },
-        "spec": {
-            "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "10Gi"}},
-            "storageClassName": CLASS, "volumeMode": "Filesystem", "volumeName": volume,
-        },
-    })
-}
-
-fn persistent_volume(name: &str, claim: &Value, number: usize) -> Value {
-    json!({
-        "metadata": {
-            "name": name,
-            "annotations": {
-                "pv.kubernetes.io/provisioned-by": DRIVER,
-                "volume.kubernetes.io/provisioner-deletion-secret-name": "",
-                "volume.kubernetes.io/provisioner-deletion-secret-namespace": "",
-            },
-            "finalizers": ["external-provisioner.volume.kubernetes.io/finalizer", "kubernetes.io/pv-protection"],
-        },
-        "spec": {
-            "accessModes": ["ReadWriteOnce"], "capacity": {"storage": "10Gi"}, "claimRef": claim,
-            "csi": {
-                "driver": DRIVER, "volumeHandle": format!("{number:08x}-c0de-11f0-9d3f-{number:012x}"), "fsType": "ext4",
-                "volumeAttributes": {"storage.kubernetes.io/csiProvisionerIdentity": format!("1795238500823-8081-{DRIVER}")},
-            },
-            "persistentVolumeReclaimPolicy": "Delete", "storageClassName": CLASS, "volumeMode": "Filesystem",
-        },
-    })
-}
-
-fn attachment(volume: &str, number: usize) -> Value {
-    json!({
-        "metadata": {
-            "name": format!("csi-{:064x}", number),
-            "annotations": {"csi.alpha.kubernetes.io/node-id": format!("node-{}", number % NODES)},
-            "finalizers": [format!("external-attacher/{}", DRIVER.replace('.', "-"))],
-        },
-        "spec": {
-            "attacher": DRIVER, "nodeName": format!("node-{}", number % NODES),
-            "source": {"persistentVolumeName": volume},
-        },
-    })
 }

@@ -11,50 +11,65 @@ use super::report::{Report, Row};
 use super::sidecar::{Memory, Sidecar};
 use super::{Bench, Column, PROVISIONER, REGISTRAR, Set};
 use crate::progress::Step;
+use crate::sidecars::{ATTACHER, RESIZER};
 
 /// Bytes of a MiB.
 pub(super) const MIB: f64 = 1024.0 * 1024.0;
-/// Most idle memory of the provisioner and of the registrar, in MiB (the goals).
-const GOALS: [f64; 2] = [8.0, 4.0];
 /// Starts that are timed; the median counts.
 const STARTS: usize = 5;
 const LIMIT: Duration = Duration::from_secs(30);
+/// Something for every sidecar to do.
+const CAPABILITIES: [ControllerCapability; 3] = [
+    ControllerCapability::CreateDeleteVolume,
+    ControllerCapability::PublishUnpublishVolume,
+    ControllerCapability::ExpandVolume,
+];
 
 /// What the provisioner says when its caches are filled, here and upstream.
 pub(super) const PROVISIONER_READY: &[&str] = &["Started provisioner controller"];
 /// What the registrar says when kubelet can find it, here and upstream.
 const REGISTRAR_READY: &[&str] = &["Registration Server started"];
 
-/// Measures size, start and idle memory of both sidecars.
+/// What is measured: the binary, the most idle memory it may take in MiB (the issues' goals), what it says when it is ready.
+const MEASURED: [(&str, Option<f64>, &[&str]); 4] = [
+    (PROVISIONER, Some(8.0), PROVISIONER_READY),
+    (REGISTRAR, Some(4.0), REGISTRAR_READY),
+    (ATTACHER.binary, None, super::ATTACHER_READY),
+    (RESIZER.binary, None, super::RESIZER_READY),
+];
+
+/// Measures size, start and idle memory of every sidecar.
 pub(super) async fn measure(bench: &Bench<'_>, set: &Set, report: &mut Report) -> Result<()> {
     let column = set.column;
-    for name in [PROVISIONER, REGISTRAR] {
+    for (name, ..) in MEASURED {
         let Some(file) = set.binary(name) else { continue };
         let size = fs::metadata(&file).with_context(|| format!("cannot read {}", file.display()))?.len();
         let row = Row::new(&format!("{name} binary, stripped"), "MiB");
         report.note(column, row.command(&format!("stat -c %s {name}")), float(size) / MIB);
     }
     let name = format!("idle-{}.bench.example", column.name());
-    let (_driver, socket) = bench.driver(&name, &[ControllerCapability::CreateDeleteVolume])?;
-    if let Some(binary) = set.binary(PROVISIONER) {
-        let arguments = bench.provisioner_arguments(&socket);
-        let idle = run(bench, column, &binary, &arguments, PROVISIONER_READY).await?;
-        let command = "csi-provisioner --csi-address=S --kubeconfig=K";
-        rows(report, column, PROVISIONER, GOALS[0], &idle, command);
-    }
-    if let Some(binary) = set.binary(REGISTRAR) {
-        let plugins = bench.dir.join(format!("plugins-{}", column.name()));
-        fs::create_dir_all(&plugins)?;
-        let arguments = [
-            format!("--csi-address={}", socket.display()),
-            format!("--kubelet-registration-path={}", socket.display()),
-            format!("--plugin-registration-path={}", plugins.display()),
-        ];
-        let idle = run(bench, column, &binary, &arguments, REGISTRAR_READY).await?;
-        let command = "csi-node-driver-registrar --csi-address=S --kubelet-registration-path=S";
-        rows(report, column, REGISTRAR, GOALS[1], &idle, command);
+    let (_driver, socket) = bench.driver(&name, &CAPABILITIES)?;
+    for (name, goal, ready) in MEASURED {
+        let Some(binary) = set.binary(name) else { continue };
+        let (arguments, shown) = if name == REGISTRAR {
+            (registrar_arguments(bench, column, &socket)?, "--csi-address=S --kubelet-registration-path=S")
+        } else {
+            (bench.arguments(&socket), "--csi-address=S --kubeconfig=K")
+        };
+        let idle = run(bench, column, &binary, &arguments, ready).await?;
+        rows(report, column, name, goal, &idle, &format!("{name} {shown}"));
     }
     Ok(())
+}
+
+fn registrar_arguments(bench: &Bench<'_>, column: Column, socket: &Path) -> Result<Vec<String>> {
+    let plugins = bench.dir.join(format!("plugins-{}", column.name()));
+    fs::create_dir_all(&plugins)?;
+    Ok(vec![
+        format!("--csi-address={}", socket.display()),
+        format!("--kubelet-registration-path={}", socket.display()),
+        format!("--plugin-registration-path={}", plugins.display()),
+    ])
 }
 
 struct Idle {
@@ -89,7 +104,7 @@ async fn run(
     Ok(Idle { memory: memory.context("nothing was started")?, ready: median(starts) })
 }
 
-fn rows(report: &mut Report, column: Column, name: &str, goal: f64, idle: &Idle, command: &str) {
+fn rows(report: &mut Report, column: Column, name: &str, goal: Option<f64>, idle: &Idle, command: &str) {
     let row = |what: &str, unit| Row::new(&format!("{name} {what}"), unit);
     let status = |key: &str| format!("{command} & grep {key} /proc/$!/status");
     let resident = row("idle memory", "MiB").goal(goal).command(&status("VmRSS"));

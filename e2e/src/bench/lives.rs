@@ -32,7 +32,7 @@ pub(super) async fn measure(bench: &Bench<'_>, set: &Set, report: &mut Report) -
     let name = format!("lives-{}", set.column.name());
     let (driver, socket) =
         bench.driver(&format!("{name}.bench.example"), &[ControllerCapability::CreateDeleteVolume])?;
-    let mut arguments = bench.provisioner_arguments(&socket);
+    let mut arguments = bench.arguments(&socket);
     arguments.extend(["--kube-api-qps=1000", "--kube-api-burst=1000"].map(str::to_owned));
     let lives = Lives { client: &bench.cluster.client, name: &name, driver: &driver };
     load::namespace(lives.client, &name).await?;
