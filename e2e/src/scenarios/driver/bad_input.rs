@@ -63,7 +63,7 @@ const ROWS: &[Row] = &[
     },
     Row {
         name: "forbidden-token",
-        plan: |plan| plan.as_account("default").without(NO_ELECTION),
+        plan: |plan| plan.of_account("default").without(NO_ELECTION),
         says: &["system:serviceaccount:default:default is not allowed to watch", "to a ClusterRole"],
         code: None,
         everyone: false,
@@ -88,7 +88,9 @@ pub(super) async fn rows(cluster: &Cluster) -> Result<()> {
         runs.extend(rows.map(|row| run(cluster, sidecar, row)));
     }
     let lines = try_join_all(runs).await?;
-    lines.iter().for_each(|line| println!("    {line}"));
+    for line in lines {
+        println!("    {line}");
+    }
     let secrets: Api<Secret> = Api::namespaced(cluster.client.clone(), "default");
     secrets.delete(SECRET, &DeleteParams::default()).await?;
     Ok(())

@@ -86,7 +86,7 @@ pub(super) async fn ended(
                     .flatten()
                     .filter_map(|state| state.terminated);
                 let mine = |end: &ContainerStateTerminated| end.container_id.as_deref() == Some(id);
-                Ok(ends.filter(mine).last())
+                Ok(ends.filter(mine).next())
             },
         )
         .await

@@ -77,9 +77,8 @@ impl<'a> Replicas<'a> {
         if replicas.leases.get_opt(lease).await?.is_some() {
             replicas.leases.delete(lease, &DeleteParams::default()).await?;
         }
-        let mut spec =
-            Plan::like(cluster, PROVISIONER).await?.with(&ARGUMENTS.map(str::to_owned)).into_spec();
-        spec["restartPolicy"] = json!("Always");
+        let plan = Plan::like(cluster, PROVISIONER).await?.with(&ARGUMENTS.map(str::to_owned));
+        let spec = plan.set("restartPolicy", json!("Always")).into_spec();
         let labels = json!({"app": NAME});
         let deployment = json!({
             "metadata": {"name": NAME},

@@ -30,13 +30,21 @@ impl Plan {
         let sets: Api<StatefulSet> = Api::namespaced(cluster.client.clone(), "default");
         let set = sets.get(shipped.set).await?.spec.context("a StatefulSet without specification")?;
         let mut spec = serde_json::to_value(set.template.spec.context("a StatefulSet without pods")?)?;
-        spec["restartPolicy"] = json!("Never");
-        let containers = spec["containers"].as_array_mut().context("no containers")?;
+        let containers =
+            spec.pointer_mut("/containers").and_then(Value::as_array_mut).context("no containers")?;
         containers.retain(|container| container["name"] == shipped.container);
         for container in containers {
             container.as_object_mut().context("not a container")?.remove("livenessProbe");
         }
-        Ok(Self { spec })
+        Ok(Self { spec }.set("restartPolicy", json!("Never")))
+    }
+
+    /// Sets a field of the specification.
+    pub(super) fn set(mut self, field: &str, value: Value) -> Self {
+        if let Some(spec) = self.spec.as_object_mut() {
+            spec.insert(field.to_owned(), value);
+        }
+        self
     }
 
     /// Appends arguments; the last of a kind counts.
@@ -68,10 +76,8 @@ impl Plan {
     }
 
     /// Runs it as another service account.
-    pub(super) fn as_account(mut self, account: &str) -> Self {
-        self.spec["serviceAccountName"] = json!(account);
-        self.spec["serviceAccount"] = json!(account);
-        self
+    pub(super) fn of_account(self, account: &str) -> Self {
+        self.set("serviceAccountName", json!(account)).set("serviceAccount", json!(account))
     }
 
     /// The specification, for something that makes pods of it.
@@ -145,9 +151,9 @@ impl Extra<'_> {
     /// Whether its container has not ended. The API server may not even know yet that it was started.
     pub(super) async fn runs(&self) -> Result<bool> {
         let status = self.pods.get(&self.container.pod).await?.status.unwrap_or_default();
-        let mut states =
+        let mut ends =
             status.container_statuses.unwrap_or_default().into_iter().filter_map(|it| it.state?.terminated);
-        Ok(states.next().is_none())
+        Ok(ends.next().is_none())
     }
 
     /// Removes it, without waiting for its container's grace.

@@ -32,8 +32,11 @@ pub(super) async fn there_and_back(cluster: &Cluster) -> Result<()> {
             shipped.image()
         };
         let mut task = Task::of(cluster, shipped, &format!("swapped-{}", shipped.container)).await?;
-        pass_on(cluster, shipped, &mut task, &other).await.context("from ours to the other")?;
-        pass_on(cluster, shipped, &mut task, &shipped.image()).await.context("from the other to ours")?;
+        let there = pass_on(cluster, shipped, &mut task, &other).await.context("from ours to the other");
+        // Ours is put back in any case, or every scenario after this one would test the other one.
+        let back =
+            pass_on(cluster, shipped, &mut task, &shipped.image()).await.context("from the other to ours");
+        there.and(back)?;
         task.end().await?;
     }
     deploy::ready(cluster).await
@@ -42,9 +45,11 @@ pub(super) async fn there_and_back(cluster: &Cluster) -> Result<()> {
 /// Work is begun and done by who is there; then the image is replaced, and who comes undoes it, and does more.
 async fn pass_on(cluster: &Cluster, shipped: &Shipped, task: &mut Task<'_>, image: &str) -> Result<()> {
     task.begin().await?;
-    task.done().await?;
+    let done = task.done().await;
     let before = holder(cluster, shipped).await?;
     replace(cluster, shipped, image).await?;
+    done?;
+    task.carry_on().await?;
     task.take_back().await?;
     task.undone().await?;
     task.once().await?;

@@ -10,6 +10,9 @@ use crate::workload::{Bound, Claim, Mode, SIZE, Workload};
 /// The classes of `deploy/hostpath/volumeattributesclasses.yaml`.
 pub(super) const CLASSES: [&str; 2] = ["csi-hostpath-silver", "csi-hostpath-gold"];
 
+/// What a claim grows to, in Mi.
+const GROWN: u16 = 2 * SIZE;
+
 /// Work for a sidecar. It needs a volume of the deployed driver, which it makes when it is prepared.
 pub(super) struct Task<'a> {
     work: Workload<'a>,
@@ -38,8 +41,8 @@ impl<'a> Task<'a> {
         };
         let work = Workload::new(cluster, "default");
         let volume = match kind {
-            Kind::Provision => None,
-            Kind::Attach | Kind::Resize => {
+            Kind::Provision | Kind::Resize => None,
+            Kind::Attach => {
                 work.create_claim(&Claim { name, class: CLASS, mode: Mode::Filesystem }).await?;
                 Some(work.bound(name, LIMIT).await?)
             }
@@ -57,8 +60,22 @@ impl<'a> Task<'a> {
             }
             Kind::Attach => self.work.attach(&name, &self.volume()?.name).await,
             Kind::Resize => {
-                self.work.resize(&self.name, self.size()).await?;
-                self.work.modify(&self.name, self.class()).await
+                // A new claim each time: one that waits for kubelet's part of an expansion is not expanded again.
+                self.work.create_claim(&Claim { name: &name, class: CLASS, mode: Mode::Filesystem }).await?;
+                self.work.bound(&name, LIMIT).await?;
+                self.work.resize(&name, GROWN).await?;
+                self.work.modify(&name, CLASSES[0]).await
+            }
+        }
+    }
+
+    /// Has somebody else go on with what was begun and done.
+    pub(super) async fn carry_on(&self) -> Result<()> {
+        match &self.kind {
+            Kind::Provision | Kind::Attach => Ok(()),
+            Kind::Resize => {
+                self.work.modify(&self.current(), CLASSES[1]).await?;
+                self.work.modified(&self.current(), CLASSES[1], LIMIT).await
             }
         }
     }
@@ -66,9 +83,8 @@ impl<'a> Task<'a> {
     /// Takes back what was begun, done or not.
     pub(super) async fn take_back(&self) -> Result<()> {
         match &self.kind {
-            Kind::Provision => self.work.delete_claim(&self.current()).await,
+            Kind::Provision | Kind::Resize => self.work.delete_claim(&self.current()).await,
             Kind::Attach => self.work.detach(&self.current()).await,
-            Kind::Resize => Ok(()),
         }
     }
 
@@ -99,8 +115,8 @@ impl<'a> Task<'a> {
             Kind::Provision => self.work.bound(&self.current(), LIMIT).await.map(drop),
             Kind::Attach => self.work.attached(&self.current(), LIMIT).await,
             Kind::Resize => {
-                self.work.controller_resized(&self.name, self.size(), LIMIT).await?;
-                self.work.modified(&self.name, self.class(), LIMIT).await
+                self.work.controller_resized(&self.current(), GROWN, LIMIT).await?;
+                self.work.modified(&self.current(), CLASSES[0], LIMIT).await
             }
         }
     }
@@ -130,14 +146,5 @@ impl<'a> Task<'a> {
 
     fn current(&self) -> String {
         format!("{}-{}", self.name, self.times)
-    }
-
-    fn size(&self) -> u16 {
-        SIZE + 4 * self.times
-    }
-
-    fn class(&self) -> &'static str {
-        let [silver, gold] = CLASSES;
-        if self.times % 2 == 1 { silver } else { gold }
     }
 }
