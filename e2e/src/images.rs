@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::places;
 use crate::progress::{Step, say};
-use crate::sidecars::{SHIPPED, Shipped};
+use crate::sidecars;
 use crate::spec::Archive;
 use crate::tar::Writer;
 
@@ -34,7 +34,7 @@ pub(crate) fn build(repository: &Path) -> Result<Vec<(String, PathBuf)>> {
     run_cargo(cargo.args(["--workspace", "--bins", "--profile", "lab"]))?;
     step.done();
     let folder = places::target(repository).join(&target).join("lab");
-    Ok(SHIPPED.iter().map(|it| (it.binary.to_owned(), folder.join(it.binary))).collect())
+    Ok(sidecars::binaries().map(|name| (name.to_owned(), folder.join(name))).collect())
 }
 
 /// Binaries of the same names that somebody else built.
@@ -46,7 +46,7 @@ pub(crate) fn ready_made(dir: &Path) -> Result<Vec<(String, PathBuf)>> {
         }
         Ok((name.to_owned(), file))
     };
-    SHIPPED.iter().map(|it| file(it.binary)).collect()
+    sidecars::binaries().map(file).collect()
 }
 
 /// A `cargo build` that links statically for `target`; what to build is yet to be said.
@@ -87,12 +87,12 @@ pub(crate) fn write_all(folder: &Path, binaries: &[(String, PathBuf)]) -> Result
     archives.push(write(folder, BUSYBOX, &busybox_image(&busybox, &["/bin/sh"])?)?);
     archives.extend(write_ours(folder, binaries)?);
     if let Some(dir) = places::variable("BASELINE_BIN_DIR") {
-        for shipped in SHIPPED {
-            let file = dir.join(shipped.binary);
+        for name in sidecars::binaries() {
+            let file = dir.join(name);
             if places::is_executable(&file) {
-                archives.push(write_binary(folder, &shipped.baseline_image(), shipped.binary, &file)?);
+                archives.push(write_binary(folder, &sidecars::baseline_image(name), name, &file)?);
             } else {
-                say(&format!("BASELINE_BIN_DIR={} has no program {}", dir.display(), shipped.binary));
+                say(&format!("BASELINE_BIN_DIR={} has no program {name}", dir.display()));
             }
         }
     }
@@ -101,12 +101,8 @@ pub(crate) fn write_all(folder: &Path, binaries: &[(String, PathBuf)]) -> Result
 
 /// Writes the archives of our own images.
 pub(crate) fn write_ours(folder: &Path, binaries: &[(String, PathBuf)]) -> Result<Vec<Archive>> {
-    let file_of = |name: &str| {
-        let found = binaries.iter().find(|(binary, _)| binary == name);
-        found.map(|(_, file)| file).with_context(|| format!("{name} was not built"))
-    };
-    let write = |it: &&Shipped| write_binary(folder, &it.image(), it.binary, file_of(it.binary)?);
-    SHIPPED.iter().map(write).collect()
+    let write = |(name, file): &(String, PathBuf)| write_binary(folder, &sidecars::image(name), name, file);
+    binaries.iter().map(write).collect()
 }
 
 /// What an image holds and starts.

@@ -140,6 +140,24 @@ pub(crate) const DRIVER: &Shipped = &Shipped {
 /// Every program.
 pub(crate) const SHIPPED: &[&Shipped] = &[PROVISIONER, ATTACHER, RESIZER, REGISTRAR, DRIVER];
 
+/// Binaries that have an image and no place in `deploy/hostpath`: scenarios of their own start them.
+const UNDEPLOYED: &[&str] = &["livenessprobe"];
+
+/// The binaries of all images.
+pub(crate) fn binaries() -> impl Iterator<Item = &'static str> {
+    SHIPPED.iter().map(|shipped| shipped.binary).chain(UNDEPLOYED.iter().copied())
+}
+
+/// The image with our binary of this name.
+pub(crate) fn image(binary: &str) -> String {
+    format!("docker.io/csi-sidecars/{binary}:dev")
+}
+
+/// The image with the binary of this name in `BASELINE_BIN_DIR`.
+pub(crate) fn baseline_image(binary: &str) -> String {
+    format!("docker.io/baseline/{binary}:dev")
+}
+
 impl Shipped {
     /// The one pod that the StatefulSet makes.
     pub(crate) fn pod(&self) -> String {
@@ -148,12 +166,12 @@ impl Shipped {
 
     /// The image with our binary.
     pub(crate) fn image(&self) -> String {
-        format!("docker.io/csi-sidecars/{}:dev", self.binary)
+        image(self.binary)
     }
 
     /// The image with the binary of `BASELINE_BIN_DIR`.
     pub(crate) fn baseline_image(&self) -> String {
-        format!("docker.io/baseline/{}:dev", self.binary)
+        baseline_image(self.binary)
     }
 
     /// Its account, for those that have one.

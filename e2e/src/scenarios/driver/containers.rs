@@ -81,12 +81,12 @@ pub(super) async fn ended(
             limit,
             async || {
                 let status = status(cluster, container).await?;
-                let ends = [status.last_state, status.state]
+                let mut ends = [status.last_state, status.state]
                     .into_iter()
                     .flatten()
                     .filter_map(|state| state.terminated);
                 let mine = |end: &ContainerStateTerminated| end.container_id.as_deref() == Some(id);
-                Ok(ends.filter(mine).next())
+                Ok(ends.find(mine))
             },
         )
         .await
