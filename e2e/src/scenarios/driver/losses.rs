@@ -32,7 +32,8 @@ impl<'a> InFlight<'a> {
     async fn begin(cluster: &'a Cluster, name: &str) -> Result<Self> {
         let mut tasks = Vec::new();
         for shipped in controllers() {
-            let task = Task::of(cluster, shipped, &format!("{name}-{}", shipped.container)).await?;
+            let mut task = Task::of(cluster, shipped, &format!("{name}-{}", shipped.container)).await?;
+            task.prepare().await?;
             tasks.push((shipped, task));
         }
         let mut before = Vec::new();

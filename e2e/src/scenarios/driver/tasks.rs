@@ -20,8 +20,10 @@ pub(super) struct Task<'a> {
     kind: Kind,
     name: String,
     volume: Option<Bound>,
-    /// How often it was begun.
+    /// How often it was prepared.
     times: u16,
+    /// Whether what the next beginning needs is there.
+    ready: bool,
 }
 
 enum Kind {
@@ -47,12 +49,28 @@ impl<'a> Task<'a> {
                 Some(work.bound(name, LIMIT).await?)
             }
         };
-        Ok(Self { work, cluster, kind, name: name.to_owned(), volume, times: 0 })
+        Ok(Self { work, cluster, kind, name: name.to_owned(), volume, times: 0, ready: false })
+    }
+
+    /// Makes what the next beginning needs; for that, driver and provisioner must work.
+    pub(super) async fn prepare(&mut self) -> Result<()> {
+        self.times += 1;
+        self.ready = true;
+        if matches!(self.kind, Kind::Resize) {
+            // A new claim each time: one that waits for kubelet's part of an expansion is not expanded again.
+            let name = self.current();
+            self.work.create_claim(&Claim { name: &name, class: CLASS, mode: Mode::Filesystem }).await?;
+            self.work.bound(&name, LIMIT).await?;
+        }
+        Ok(())
     }
 
     /// Gives the sidecar something to do, another thing each time.
     pub(super) async fn begin(&mut self) -> Result<()> {
-        self.times += 1;
+        if !self.ready {
+            self.prepare().await?;
+        }
+        self.ready = false;
         let name = self.current();
         match &self.kind {
             Kind::Provision => {
@@ -60,9 +78,6 @@ impl<'a> Task<'a> {
             }
             Kind::Attach => self.work.attach(&name, &self.volume()?.name).await,
             Kind::Resize => {
-                // A new claim each time: one that waits for kubelet's part of an expansion is not expanded again.
-                self.work.create_claim(&Claim { name: &name, class: CLASS, mode: Mode::Filesystem }).await?;
-                self.work.bound(&name, LIMIT).await?;
                 self.work.resize(&name, GROWN).await?;
                 self.work.modify(&name, CLASSES[0]).await
             }
