@@ -107,7 +107,8 @@ pub(crate) const RESIZER: &Shipped = &Shipped {
         lease: "external-resizer-hostpath-csi-k8s-io",
         needed: &[
             ("persistentvolumes", &["list", "watch", "patch"]),
-            ("persistentvolumeclaims", READ),
+            // Read again after somebody else has changed it meanwhile.
+            ("persistentvolumeclaims", &["get", "list", "watch"]),
             ("persistentvolumeclaims/status", &["patch"]),
             ("events", &["create", "patch"]),
             ("volumeattributesclasses", READ),

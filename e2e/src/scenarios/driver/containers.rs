@@ -51,7 +51,12 @@ pub(super) async fn restarts(cluster: &Cluster, shipped: &Shipped) -> Result<i32
 
 /// Sends a signal to process 1 of a container; gives the container's id.
 pub(super) async fn signal(cluster: &Cluster, container: &Container, signal: &str) -> Result<String> {
-    let id = status(cluster, container).await?.container_id.unwrap_or_default();
+    // Its log can be read before the API server knows its id.
+    let id = cluster
+        .quietly_until(&format!("id of container {}", container.name), GRACE, async || {
+            Ok(status(cluster, container).await?.container_id.filter(|id| !id.is_empty()))
+        })
+        .await?;
     signal_by_id(cluster, &id, signal).with_context(|| format!("cannot signal {}", container.name))?;
     Ok(id)
 }
