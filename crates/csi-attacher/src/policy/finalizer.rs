@@ -29,7 +29,18 @@ pub fn add_to_volume(volume: &Volume, finalizer: &str) -> Value {
     ])
 }
 
-/// JSON patch: removes our finalizer, from this very object; `None` if it is not there.
+/// Strategic merge patch: removes our finalizer from this very volume, wherever it stands in the list.
+///
+/// When a volume is deleted, the provisioner and the controller manager take their finalizers off at the same moment.
+/// Upstream names ours by its place, which has moved by then, and is refused (422) until it guesses right.
+pub fn remove_from_volume(volume: &Volume, finalizer: &str) -> Value {
+    json!({"metadata": {
+        "uid": volume.meta.uid.to_string(),
+        "$deleteFromPrimitiveList/finalizers": [finalizer],
+    }})
+}
+
+/// JSON patch: removes our finalizer, from this very attachment; `None` if it is not there.
 pub fn remove(meta: &Meta, finalizer: &str) -> Option<Value> {
     let index = meta.finalizers.position(finalizer)?;
     let path = format!("/metadata/finalizers/{index}");
@@ -120,8 +131,8 @@ mod tests {
     #[test]
     fn json_patches_remove_sole_first_middle_last_not_found_nil() {
         let index = |finalizers: Value| {
-            let volume = volume(&json!({"metadata": {"finalizers": finalizers}}));
-            remove(&volume.meta, F).map(|patch| patch[2]["path"].as_str().unwrap().to_owned())
+            let attachment = attachment(&json!({"metadata": {"finalizers": finalizers}}));
+            remove(&attachment.meta, F).map(|patch| patch[2]["path"].as_str().unwrap().to_owned())
         };
         let path = |index: usize| Some(format!("/metadata/finalizers/{index}"));
         assert_eq!(index(json!([F])), path(0));
@@ -129,6 +140,19 @@ mod tests {
         assert_eq!(index(json!(["a", F, "b"])), path(1));
         assert_eq!(index(json!(["a", "b", F])), path(2));
         assert_eq!((index(json!(["a"])), index(Value::Null)), (None, None));
+    }
+
+    /// Others take their finalizers off at the same moment, so that a place in the list says nothing.
+    #[test]
+    fn a_volume_loses_our_finalizer_wherever_it_stands() {
+        for finalizers in [json!([F]), json!(["a", F, "b"])] {
+            let volume = volume(&json!({"metadata": {"finalizers": finalizers}}));
+            let uid = volume.meta.uid.to_string();
+            assert_eq!(
+                remove_from_volume(&volume, F),
+                json!({"metadata": {"uid": uid, "$deleteFromPrimitiveList/finalizers": [F]}})
+            );
+        }
     }
 
     #[test]

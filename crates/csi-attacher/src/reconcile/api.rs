@@ -86,10 +86,11 @@ impl Shared {
     pub(super) async fn patch_volume(
         &self,
         volume: &Volume,
+        kind: PatchType,
         patch: &Value,
     ) -> Result<Arc<Volume>, kube::Error> {
         let name = &volume.meta.name;
-        let written = self.patch(name, "", PatchType::Json, patch, &self.stores.volume_interest).await;
+        let written = self.patch(name, "", kind, patch, &self.stores.volume_interest).await;
         Ok(note(&self.stores.volumes, written?))
     }
 

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use sidecar_core::objects::{Interned, Volume};
 
 use super::Shared;
-use super::api::text;
+use super::api::{PatchType, text};
 use super::attach::volume_not_found;
 use crate::policy::failure::Failure;
 use crate::policy::{finalizer, target};
@@ -60,7 +60,7 @@ impl Shared {
             return Ok(volume);
         }
         let patch = finalizer::add_to_volume(&volume, finalizer);
-        self.patch_volume(&volume, &patch).await.map_err(|error| {
+        self.patch_volume(&volume, PatchType::Json, &patch).await.map_err(|error| {
             Failure::new(format!("could not add PersistentVolume finalizer: {}", text(&error)))
         })
     }

@@ -5,7 +5,7 @@ use sidecar_core::reconciler::Outcome;
 use tracing::info;
 
 use super::Shared;
-use super::api::{is_gone, text};
+use super::api::{PatchType, is_gone, text};
 use crate::policy::finalizer;
 
 impl Shared {
@@ -21,10 +21,8 @@ impl Shared {
         {
             return Outcome::Done;
         }
-        let Some(patch) = finalizer::remove(&volume.meta, finalizer) else {
-            return Outcome::Done;
-        };
-        match self.patch_volume(&volume, &patch).await {
+        let patch = finalizer::remove_from_volume(&volume, finalizer);
+        match self.patch_volume(&volume, PatchType::Strategic, &patch).await {
             Ok(_) => {
                 info!(v = 2, PersistentVolume = %name, "Removed finalizer from PersistentVolume");
                 Outcome::Done

@@ -44,9 +44,10 @@ pub(super) async fn budget(cluster: &Cluster) -> Result<()> {
     work.delete_claim("attached").await?;
     work.volume_gone(&volume.name, LIMIT).await?;
     calls.settle().await?;
-    // Provisioner, attacher and the controller manager each take a finalizer off at the same moment, and a JSON patch names
-    // it by its place. Who finds it moved is answered 422 and tries again.
-    calls.expect_at_most("the end of the volume", "patch", "persistentvolumes", 3)
+    // Provisioner, attacher and the controller manager each take a finalizer off at the same moment.
+    let what = "the end of the volume";
+    calls.expect(what, "patch", "persistentvolumes", 1)?;
+    calls.expect_all(what, 1)
 }
 
 /// A driver that cannot attach: attachments are confirmed without a call to it. Then a CSIDriver that wants none: kubelet

@@ -64,13 +64,6 @@ impl<'a> Calls<'a> {
         Ok(())
     }
 
-    /// At most so many calls of a kind, whatever the answers.
-    pub(super) fn expect_at_most(&self, what: &str, verb: &str, resource: &str, count: u64) -> Result<()> {
-        let found = self.sum(|call| call.verb == verb && call.resource == resource);
-        ensure!((1..=count).contains(&found), "{what}: {found} calls {verb} {resource}:\n{}", self.table());
-        Ok(())
-    }
-
     /// At most so many calls in all, and none answered with an error.
     pub(super) fn expect_all(&self, what: &str, count: u64) -> Result<()> {
         let found = self.sum(|_| true);
