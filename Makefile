@@ -60,6 +60,7 @@ docs: ## API documentation of all crates into target/doc
 
 generate: ## Write the generated code anew (the tests fail when it is stale)
 	cargo run --locked --package csi-client --example generate
+	cargo run --locked --package snapshot-api --example generate
 
 clean: ## Remove build results and what killed labs left (the cache of cluster programs stays)
 	@if [ -x $(LAB) ] && [ "$$(id -u)" = 0 ]; then $(LAB) clean; fi

@@ -4,8 +4,10 @@
 //! them on the other side during a swap, so everything here is contract (sheet `snapshot-controller`, 5.0 and annex A).
 //!
 //! - [`names`]: finalizers, annotations, labels, parameters, names of made objects;
+//! - [`crd`]: the definitions of the six kinds, as `deploy/crds` has them;
 //! - [`v1`]: the six kinds whole, to create objects and to read them in tests. Controllers read the projections of
 //!   `sidecar_core::objects` instead, which are a tenth of the size.
 
+pub mod crd;
 pub mod names;
 pub mod v1;

@@ -1,0 +1,4 @@
+//! What users apply.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod generated;
