@@ -11,12 +11,14 @@
 mod attachment;
 mod claim;
 mod class;
+mod group_snapshot;
 mod interest;
 mod interned;
 mod kind;
 mod meta;
 mod node;
 mod pod;
+mod snapshot;
 mod volume;
 mod wire;
 
@@ -25,13 +27,21 @@ pub use claim::{
     AccessModes, Claim, ClaimIndex, ClaimPhase, ClaimResize, Condition, DataSource, ModifyStatus, VolumeMode,
 };
 pub use class::{AttributesClass, BindingMode, Class, ReclaimPolicy, TopologyRequirement, TopologyTerm};
-pub use interest::{Drivers, Interest, Sections};
+pub use group_snapshot::{
+    GroupContent, GroupContentIndex, GroupContentStatus, GroupHandles, GroupMember, GroupSnapshot,
+    GroupSnapshotClass, GroupSnapshotIndex, GroupSnapshotStatus, LabelExpression, LabelSelector,
+};
+pub use interest::{Drivers, Interest, Labels, Sections};
 pub use interned::Interned;
 pub use kind::{Kind, NoIndex, Projected, Resource};
 pub(crate) use meta::WireMeta;
 pub use meta::{Finalizers, Meta, ObjectKey, Uid};
 pub use node::{CsiNode, CsiNodeDriver, Node};
 pub use pod::{Pod, PodIndex};
+pub use snapshot::{
+    ContentIndex, ContentStatus, DeletionPolicy, GroupOwner, SecretAnnotations, Snapshot, SnapshotClass,
+    SnapshotContent, SnapshotError, SnapshotIndex, SnapshotRef, SnapshotStatus,
+};
 pub use volume::{
     ClaimRef, InTreeSource, InlineVolume, SecretRef, SelectorOperator, SelectorRequirement, Volume,
     VolumeIndex, VolumePhase, VolumeSource,

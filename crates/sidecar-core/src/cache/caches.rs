@@ -9,7 +9,10 @@ use tokio::task::AbortHandle;
 use super::decode::Json;
 use super::reflector::Reflector;
 use super::store::Store;
-use crate::objects::{Attachment, AttributesClass, Claim, Class, CsiNode, Interest, Kind, Node, Pod, Volume};
+use crate::objects::{
+    Attachment, AttributesClass, Claim, Class, CsiNode, GroupContent, GroupSnapshot, GroupSnapshotClass,
+    Interest, Kind, Node, Pod, Snapshot, SnapshotClass, SnapshotContent, Volume,
+};
 use crate::random::Random;
 
 /// The stores of a process. Clones share them; when the last clone goes, the watches end.
@@ -18,18 +21,62 @@ pub struct Caches {
     shared: Arc<Shared>,
 }
 
-#[derive(Debug)]
-struct Shared {
-    claims: Entry<Claim>,
-    volumes: Entry<Volume>,
-    attachments: Entry<Attachment>,
-    classes: Entry<Class>,
-    nodes: Entry<Node>,
-    csi_nodes: Entry<CsiNode>,
-    pods: Entry<Pod>,
-    attributes_classes: Entry<AttributesClass>,
-    random: Random,
-    watches: Mutex<Watches>,
+/// Everything that goes over all kinds, in the order in which their watches start: what is looked up before what is acted on.
+macro_rules! caches {
+    ($($field:ident: $kind:ty),+ $(,)?) => {
+        #[derive(Debug)]
+        struct Shared {
+            $($field: Entry<$kind>,)+
+            random: Random,
+            watches: Mutex<Watches>,
+        }
+
+        $(impl Cached for $kind {
+            fn entry(caches: &Caches) -> &Entry<Self> {
+                &caches.shared.$field
+            }
+        })+
+
+        impl Caches {
+            /// Empty stores that nobody wants yet. `random` spreads the watches' time-outs and back-offs.
+            pub fn new(random: Random) -> Self {
+                let watches = Mutex::default();
+                Self { shared: Arc::new(Shared { $($field: Entry::default(),)+ random, watches }) }
+            }
+
+            /// Starts the watches of all kinds that are wanted and not watched yet. Must be called inside a tokio runtime.
+            pub fn start(&self, client: &kube::Client) {
+                $(self.start_kind::<$kind>(client);)+
+            }
+
+            /// Completes when every wanted kind has been listed once.
+            pub async fn synced(&self) {
+                $(self.synced_kind::<$kind>().await;)+
+            }
+
+            /// What keeps watches from getting through at the moment, in words for a person; empty if all is well.
+            pub fn obstacles(&self) -> Vec<String> {
+                [$(self.shared.$field.store.obstacle(),)+].into_iter().flatten().collect()
+            }
+        }
+    };
+}
+
+caches! {
+    classes: Class,
+    attributes_classes: AttributesClass,
+    snapshot_classes: SnapshotClass,
+    group_snapshot_classes: GroupSnapshotClass,
+    csi_nodes: CsiNode,
+    nodes: Node,
+    volumes: Volume,
+    attachments: Attachment,
+    pods: Pod,
+    claims: Claim,
+    group_contents: GroupContent,
+    group_snapshots: GroupSnapshot,
+    snapshot_contents: SnapshotContent,
+    snapshots: Snapshot,
 }
 
 #[derive(Debug, Default)]
@@ -86,45 +133,7 @@ pub trait Cached: Kind {
     fn entry(caches: &Caches) -> &Entry<Self>;
 }
 
-macro_rules! cached {
-    ($($kind:ty => $field:ident),+ $(,)?) => {
-        $(impl Cached for $kind {
-            fn entry(caches: &Caches) -> &Entry<Self> {
-                &caches.shared.$field
-            }
-        })+
-    };
-}
-
-cached! {
-    Claim => claims,
-    Volume => volumes,
-    Attachment => attachments,
-    Class => classes,
-    Node => nodes,
-    CsiNode => csi_nodes,
-    Pod => pods,
-    AttributesClass => attributes_classes,
-}
-
 impl Caches {
-    /// Empty stores that nobody wants yet. `random` spreads the watches' time-outs and back-offs.
-    pub fn new(random: Random) -> Self {
-        let shared = Shared {
-            claims: Entry::default(),
-            volumes: Entry::default(),
-            attachments: Entry::default(),
-            classes: Entry::default(),
-            nodes: Entry::default(),
-            csi_nodes: Entry::default(),
-            pods: Entry::default(),
-            attributes_classes: Entry::default(),
-            random,
-            watches: Mutex::default(),
-        };
-        Self { shared: Arc::new(shared) }
-    }
-
     /// Declares an interest in a kind and returns its store, which fills after [`Caches::start`]. A watch that runs already and
     /// brought too little starts over.
     pub fn want<T: Cached>(&self, interest: Interest) -> Store<T> {
@@ -156,48 +165,6 @@ impl Caches {
     /// The store of a kind, wanted or not.
     pub fn store<T: Cached>(&self) -> Store<T> {
         T::entry(self).store.clone()
-    }
-
-    /// Starts the watches of all kinds that are wanted and not watched yet. Must be called inside a tokio runtime.
-    pub fn start(&self, client: &kube::Client) {
-        // In the order in which a provisioner needs them: what it looks up before what it acts on.
-        self.start_kind::<Class>(client);
-        self.start_kind::<AttributesClass>(client);
-        self.start_kind::<CsiNode>(client);
-        self.start_kind::<Node>(client);
-        self.start_kind::<Volume>(client);
-        self.start_kind::<Attachment>(client);
-        self.start_kind::<Pod>(client);
-        self.start_kind::<Claim>(client);
-    }
-
-    /// Completes when every wanted kind has been listed once.
-    pub async fn synced(&self) {
-        self.synced_kind::<Class>().await;
-        self.synced_kind::<AttributesClass>().await;
-        self.synced_kind::<CsiNode>().await;
-        self.synced_kind::<Node>().await;
-        self.synced_kind::<Volume>().await;
-        self.synced_kind::<Attachment>().await;
-        self.synced_kind::<Pod>().await;
-        self.synced_kind::<Claim>().await;
-    }
-
-    /// What keeps watches from getting through at the moment, in words for a person; empty if all is well.
-    pub fn obstacles(&self) -> Vec<String> {
-        [
-            self.store::<Class>().obstacle(),
-            self.store::<AttributesClass>().obstacle(),
-            self.store::<CsiNode>().obstacle(),
-            self.store::<Node>().obstacle(),
-            self.store::<Volume>().obstacle(),
-            self.store::<Attachment>().obstacle(),
-            self.store::<Pod>().obstacle(),
-            self.store::<Claim>().obstacle(),
-        ]
-        .into_iter()
-        .flatten()
-        .collect()
     }
 
     /// Ends the watches. The stores keep what they have.

@@ -157,7 +157,7 @@ impl<T: Kind> Reflector<T> {
         self.store.begin_list();
         let mut next = String::new();
         loop {
-            let request = Request::Page { next: &next }.build::<T>(self.decoder.accept());
+            let request = Request::Page { next: &next }.build::<T>(self.decoder.accept(), &interest.labels);
             let response = self.send(request).await?;
             let body =
                 response.collect().await.map_err(|error| Failure::Stream(error.to_string()))?.to_bytes();
@@ -176,7 +176,9 @@ impl<T: Kind> Reflector<T> {
     /// Watches from where we stand; without a version, this begins with a streaming list.
     async fn watch(&self, progress: &mut Progress) -> Result<End, Failure> {
         let seconds = 300 + self.random.below(300);
-        let request = Request::Watch { from: progress.resume, seconds }.build::<T>(self.decoder.accept());
+        let interest = self.store.interest();
+        let request = Request::Watch { from: progress.resume, seconds }
+            .build::<T>(self.decoder.accept(), &interest.labels);
         let body = match self.send(request).await {
             Ok(body) => body,
             Err(Failure::Api(error)) => return refused(error, progress.resume.is_none()),
@@ -184,7 +186,7 @@ impl<T: Kind> Reflector<T> {
         };
         let mut session = Session {
             reflector: self,
-            interest: self.store.interest(),
+            interest,
             started: Instant::now(),
             ends: Instant::now() + Duration::from_secs(seconds) + WATCH_OVERTIME,
             listing: progress.resume.is_none(),

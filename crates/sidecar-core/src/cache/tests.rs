@@ -2,5 +2,6 @@
 
 mod fixtures;
 mod projections;
+mod snapshots;
 mod stores;
 mod watches;

@@ -60,6 +60,13 @@ pub struct DataSource {
     pub namespace: Option<Interned>,
 }
 
+impl DataSource {
+    /// Whether it is a snapshot.
+    pub fn is_snapshot(&self) -> bool {
+        &*self.kind == "VolumeSnapshot" && self.api_group.as_deref() == Some("snapshot.storage.k8s.io")
+    }
+}
+
 /// What only the resizer reads.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ClaimResize {
@@ -210,6 +217,8 @@ pub enum ClaimIndex {
     Volume,
     /// By `namespace/name` of a claim named as data source in the same namespace.
     SourceClaim,
+    /// By `namespace/name` of a snapshot it is to be filled from.
+    SourceSnapshot,
     /// By the attributes class that is wanted, and by the one being applied.
     AttributesClass,
 }
@@ -251,6 +260,14 @@ impl Kind for Claim {
                 let status = self.resize.as_deref().and_then(|resize| resize.modify_status.as_ref());
                 let target = status.map(|status| &*status.target).filter(|target| !target.is_empty());
                 wanted.into_iter().chain(target.filter(|target| Some(*target) != wanted)).for_each(emit);
+            }
+            ClaimIndex::SourceSnapshot => {
+                // The API server copies one field into the other unless the reference leaves the namespace.
+                let sources = [self.data_source_ref.as_deref(), self.data_source.as_deref()];
+                if let Some(source) = sources.into_iter().flatten().find(|source| source.is_snapshot()) {
+                    let namespace = source.namespace.as_deref().unwrap_or_else(|| self.meta.namespace());
+                    emit(&format!("{namespace}/{}", source.name));
+                }
             }
             ClaimIndex::SourceClaim => {
                 if let Some(source) =

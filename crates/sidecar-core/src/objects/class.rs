@@ -180,7 +180,7 @@ impl WireTerm<'_> {
     }
 }
 
-fn keep_map(pairs: &Pairs<'_>) -> BTreeMap<Box<str>, Box<str>> {
+pub(super) fn keep_map(pairs: &Pairs<'_>) -> BTreeMap<Box<str>, Box<str>> {
     pairs.0.iter().map(|(key, value)| (key.as_str().into(), value.as_str().into())).collect()
 }
 

@@ -64,6 +64,28 @@ impl Drivers {
     }
 }
 
+/// Objects with which labels are asked of the API server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Labels {
+    /// Nobody has asked for any yet.
+    #[default]
+    Nobodys,
+    /// Those that match this selector, such as `key=value`.
+    Matching(Interned),
+    /// All.
+    Any,
+}
+
+impl Labels {
+    fn union(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Nobodys, labels) | (labels, Self::Nobodys) => labels,
+            (Self::Matching(ours), Self::Matching(theirs)) if ours == theirs => Self::Matching(ours),
+            _ => Self::Any,
+        }
+    }
+}
+
 /// What is wanted of one kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interest {
@@ -71,33 +93,42 @@ pub struct Interest {
     pub sections: Sections,
     /// Drivers whose objects are kept in full; of others at most the name is kept.
     pub drivers: Drivers,
+    /// Which objects the API server is asked for. Who asks for few may get more if somebody else asks for others.
+    pub labels: Labels,
 }
 
 impl Interest {
     /// Nothing at all: the neutral element of [`Interest::union`].
     pub fn nothing() -> Self {
-        Self { sections: Sections::NONE, drivers: Drivers::Only(BTreeSet::new()) }
+        Self { sections: Sections::NONE, drivers: Drivers::Only(BTreeSet::new()), labels: Labels::Nobodys }
     }
 
     /// Every object with every section.
     pub fn everything() -> Self {
-        Self { sections: Sections::ALL, drivers: Drivers::All }
+        Self { sections: Sections::ALL, drivers: Drivers::All, labels: Labels::Any }
     }
 
     /// All objects, without optional sections.
     pub fn all() -> Self {
-        Self { sections: Sections::NONE, drivers: Drivers::All }
+        Self { sections: Sections::NONE, drivers: Drivers::All, labels: Labels::Any }
     }
 
     /// The objects of these drivers, without optional sections.
     pub fn of_drivers<I: IntoIterator<Item = S>, S: AsRef<str>>(names: I) -> Self {
-        Self { sections: Sections::NONE, drivers: Drivers::only(names) }
+        Self { sections: Sections::NONE, drivers: Drivers::only(names), labels: Labels::Any }
     }
 
     /// The same interest with more sections.
     #[must_use]
     pub fn with(mut self, sections: Sections) -> Self {
         self.sections = self.sections | sections;
+        self
+    }
+
+    /// The same interest in objects that match a label selector only.
+    #[must_use]
+    pub fn matching(mut self, selector: &str) -> Self {
+        self.labels = Labels::Matching(Interned::new(selector));
         self
     }
 
@@ -111,7 +142,8 @@ impl Interest {
             }
             _ => Drivers::All,
         };
-        Self { sections: self.sections | other.sections, drivers }
+        let labels = self.labels.union(other.labels);
+        Self { sections: self.sections | other.sections, drivers, labels }
     }
 }
 
@@ -127,5 +159,14 @@ mod tests {
         assert!(both.drivers.contains("a") && both.drivers.contains("b") && !both.drivers.contains("c"));
         assert!(both.sections.has(Sections::VOLUME_SOURCE | Sections::VOLUME_AFFINITY));
         assert!(both.union(Interest::all()).drivers.contains("c"));
+    }
+
+    #[test]
+    fn a_selector_stays_as_long_as_it_is_the_only_one() {
+        let one = Interest::nothing().union(Interest::all().matching("a=b"));
+        assert_eq!(one.labels, Labels::Matching("a=b".into()));
+        assert_eq!(one.clone().union(Interest::all().matching("a=b")).labels, one.labels);
+        assert_eq!(one.clone().union(Interest::all().matching("a=c")).labels, Labels::Any);
+        assert_eq!(one.union(Interest::all()).labels, Labels::Any);
     }
 }

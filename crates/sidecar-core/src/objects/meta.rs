@@ -5,8 +5,8 @@ use std::num::NonZeroU64;
 
 use serde::Deserialize;
 
-use super::wire::{Annotations, Items, Present, Text, ZoneLabels};
-use super::{Interned, Pairs};
+use super::wire::{Annotations, Items, Present, ReadLabels, Text};
+use super::{GroupOwner, Interned, Pairs};
 
 /// Annotation keys read by the projections. Anything else is skipped while parsing.
 pub(super) mod annotation {
@@ -28,6 +28,25 @@ pub(super) mod annotation {
     pub(crate) const PRE_RESIZE_CAPACITY: &str = "volume.alpha.kubernetes.io/pre-resize-capacity";
     pub(crate) const NODE_ID: &str = "csi.alpha.kubernetes.io/node-id";
     pub(crate) const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
+    pub(crate) const SNAPSHOT_BEING_CREATED: &str =
+        "snapshot.storage.kubernetes.io/volumesnapshot-being-created";
+    pub(crate) const SNAPSHOT_BEING_DELETED: &str =
+        "snapshot.storage.kubernetes.io/volumesnapshot-being-deleted";
+    pub(crate) const SNAPSHOT_SECRET_NAME: &str = "snapshot.storage.kubernetes.io/deletion-secret-name";
+    pub(crate) const SNAPSHOT_SECRET_NAMESPACE: &str =
+        "snapshot.storage.kubernetes.io/deletion-secret-namespace";
+    pub(crate) const SNAPSHOT_CLASS_DEFAULT: &str = "snapshot.storage.kubernetes.io/is-default-class";
+    pub(crate) const ALLOW_VOLUME_MODE_CHANGE: &str =
+        "snapshot.storage.kubernetes.io/allow-volume-mode-change";
+    pub(crate) const GROUP_SNAPSHOT_HANDLE: &str = "groupsnapshot.storage.k8s.io/volumeGroupSnapshotHandle";
+    pub(crate) const GROUP_BEING_CREATED: &str =
+        "groupsnapshot.storage.kubernetes.io/volumegroupsnapshot-being-created";
+    pub(crate) const GROUP_BEING_DELETED: &str =
+        "groupsnapshot.storage.kubernetes.io/volumegroupsnapshot-being-deleted";
+    pub(crate) const GROUP_SECRET_NAME: &str = "groupsnapshot.storage.kubernetes.io/deletion-secret-name";
+    pub(crate) const GROUP_SECRET_NAMESPACE: &str =
+        "groupsnapshot.storage.kubernetes.io/deletion-secret-namespace";
+    pub(crate) const GROUP_CLASS_DEFAULT: &str = "groupsnapshot.storage.kubernetes.io/is-default-class";
     /// What the translation of in-tree volumes reads (provisioner sheet 5.10).
     pub(crate) const FOR_TRANSLATION: [&str; 3] = [
         "kubernetes.io/azure-file-resource-group",
@@ -35,6 +54,9 @@ pub(super) mod annotation {
         "openstorage.io/auth-secret-namespace",
     ];
 }
+
+/// The API group of group snapshots.
+const GROUP_API: &str = "groupsnapshot.storage.k8s.io";
 
 /// Labels that say where a volume can be used. No projection but that of nodes reads any other.
 const ZONE_LABELS: [&str; 4] = [
@@ -44,9 +66,12 @@ const ZONE_LABELS: [&str; 4] = [
     "failure-domain.beta.kubernetes.io/region",
 ];
 
-/// Whether the label is one for a zone or a region.
+/// The node whose snapshotter is in charge of a snapshot content.
+const MANAGED_BY: &str = "snapshot.storage.kubernetes.io/managed-by";
+
+/// Whether some projection reads the label. Nodes, which keep all of theirs, read them otherwise.
 pub(super) fn label_is_read(key: &str) -> bool {
-    ZONE_LABELS.contains(&key)
+    key == MANAGED_BY || ZONE_LABELS.contains(&key)
 }
 
 /// Whether some projection, or the watch itself, reads this annotation.
@@ -69,6 +94,18 @@ pub(super) fn annotation_is_read(key: &str) -> bool {
         a::PRE_RESIZE_CAPACITY,
         a::NODE_ID,
         a::INITIAL_EVENTS_END,
+        a::SNAPSHOT_BEING_CREATED,
+        a::SNAPSHOT_BEING_DELETED,
+        a::SNAPSHOT_SECRET_NAME,
+        a::SNAPSHOT_SECRET_NAMESPACE,
+        a::SNAPSHOT_CLASS_DEFAULT,
+        a::ALLOW_VOLUME_MODE_CHANGE,
+        a::GROUP_SNAPSHOT_HANDLE,
+        a::GROUP_BEING_CREATED,
+        a::GROUP_BEING_DELETED,
+        a::GROUP_SECRET_NAME,
+        a::GROUP_SECRET_NAMESPACE,
+        a::GROUP_CLASS_DEFAULT,
     ]
     .contains(&key)
         || a::FOR_TRANSLATION.contains(&key)
@@ -287,7 +324,22 @@ pub(crate) struct WireMeta<'a> {
     #[serde(borrow)]
     annotations: Annotations<'a>,
     #[serde(borrow)]
-    labels: ZoneLabels<'a>,
+    labels: ReadLabels<'a>,
+    #[serde(borrow)]
+    owner_references: Items<WireOwner<'a>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct WireOwner<'a> {
+    #[serde(borrow)]
+    api_version: Text<'a>,
+    #[serde(borrow)]
+    kind: Text<'a>,
+    #[serde(borrow)]
+    name: Text<'a>,
+    #[serde(borrow)]
+    uid: Text<'a>,
 }
 
 impl<'a> WireMeta<'a> {
@@ -310,8 +362,26 @@ impl<'a> WireMeta<'a> {
     }
 
     /// The labels for zone and region.
-    pub(super) fn zones(&self) -> &Pairs<'a> {
-        &self.labels.0
+    pub(super) fn zones(&self) -> Box<[(Interned, Interned)]> {
+        self.labels.0.keep_only(&ZONE_LABELS)
+    }
+
+    /// The label `managed-by` of a snapshot content.
+    pub(super) fn managed_by(&self) -> Option<Interned> {
+        self.labels.0.get(MANAGED_BY).map(|value| Interned::new(value.as_str()))
+    }
+
+    /// The group snapshot among the owners.
+    pub(super) fn group_owner(&self) -> Option<GroupOwner> {
+        let is_group = |owner: &&WireOwner<'_>| {
+            owner.kind.as_str() == "VolumeGroupSnapshot"
+                && owner.api_version.as_str().split_once('/').map(|(group, _)| group) == Some(GROUP_API)
+        };
+        self.owner_references.0.iter().find(is_group).map(|owner| GroupOwner {
+            api_version: Interned::new(owner.api_version.as_str()),
+            name: Interned::new(owner.name.as_str()),
+            uid: Uid::new(owner.uid.as_str()),
+        })
     }
 
     /// One annotation, interned; an empty value is a value.

@@ -45,6 +45,8 @@ pub struct Volume {
     pub affinity: Option<Box<Vec<Vec<SelectorRequirement>>>>,
     /// `spec.persistentVolumeReclaimPolicy`.
     pub reclaim: ReclaimPolicy,
+    /// `spec.volumeMode`. A [`VolumeSource`] has it too, because a volume inside an attachment is only that.
+    pub volume_mode: Option<VolumeMode>,
     /// `status.phase`.
     pub phase: VolumePhase,
 }
@@ -404,6 +406,7 @@ impl WireVolume<'_> {
             source: sections.has(Sections::VOLUME_SOURCE).then(|| Box::new(spec.keep_source(Some(meta)))),
             affinity: affinity.map(|affinity| Box::new(affinity.keep())),
             reclaim: ReclaimPolicy::read(spec.persistent_volume_reclaim_policy.as_str()),
+            volume_mode: VolumeMode::read(spec.volume_mode.as_str()),
             phase: VolumePhase::read(self.status.phase.as_str()),
         }
     }
@@ -465,7 +468,7 @@ impl WireMeta<'_> {
         InTreeSource {
             kind,
             json: source.to_string().into(),
-            labels: self.zones().keep(),
+            labels: self.zones(),
             annotations: self.annotations().keep_only(&annotation::FOR_TRANSLATION),
         }
     }

@@ -103,9 +103,9 @@ impl<'a> Pairs<'a> {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Annotations<'a>(pub(super) Pairs<'a>);
 
-/// Labels, reduced to those for zones and regions.
+/// Labels, reduced to those that some projection reads.
 #[derive(Clone, Debug, Default)]
-pub(super) struct ZoneLabels<'a>(pub(super) Pairs<'a>);
+pub(super) struct ReadLabels<'a>(pub(super) Pairs<'a>);
 
 struct PairsVisitor {
     wanted: fn(&str) -> bool,
@@ -149,9 +149,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Annotations<'a> {
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for ZoneLabels<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for ReadLabels<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(PairsVisitor { wanted: super::meta::label_is_read }).map(ZoneLabels)
+        deserializer.deserialize_any(PairsVisitor { wanted: super::meta::label_is_read }).map(ReadLabels)
     }
 }
 

@@ -7,7 +7,7 @@ use http::header::ACCEPT;
 use kube::client::Body;
 use tokio::time::Instant;
 
-use crate::objects::Kind;
+use crate::objects::{Kind, Labels};
 use crate::random::Random;
 
 /// Page size of client-go.
@@ -21,12 +21,16 @@ pub(super) enum Request<'a> {
 }
 
 impl Request<'_> {
-    pub(super) fn build<T: Kind>(&self, accept: &'static str) -> http::Request<Body> {
+    pub(super) fn build<T: Kind>(&self, accept: &'static str, labels: &Labels) -> http::Request<Body> {
         let path = T::RESOURCE.path();
-        let selector = match T::FIELD_SELECTOR {
+        let mut selector = match T::FIELD_SELECTOR {
             "" => String::new(),
             selector => format!("&fieldSelector={}", escape(selector)),
         };
+        if let Labels::Matching(labels) = labels {
+            // Writing to a string cannot fail.
+            let _infallible = write!(selector, "&labelSelector={}", escape(labels));
+        }
         let uri = match self {
             Self::Page { next: "" } => format!("{path}?limit={PAGE}{selector}"),
             Self::Page { next } => format!("{path}?limit={PAGE}&continue={}{selector}", escape(next)),
@@ -99,7 +103,8 @@ mod tests {
 
     #[test]
     fn requests_are_client_gos() {
-        let uri = |request: Request<'_>| request.build::<Claim>("application/json").uri().to_string();
+        let uri =
+            |request: Request<'_>| request.build::<Claim>("application/json", &Labels::Any).uri().to_string();
         assert_eq!(
             uri(Request::Watch { from: None, seconds: 301 }),
             "/api/v1/persistentvolumeclaims?allowWatchBookmarks=true&resourceVersionMatch=NotOlderThan\
@@ -109,14 +114,18 @@ mod tests {
             uri(Request::Page { next: "a+b/c=" }),
             "/api/v1/persistentvolumeclaims?limit=500&continue=a%2Bb%2Fc%3D"
         );
-        let request = Request::Watch { from: Some(7), seconds: 301 }.build::<Attachment>("application/json");
+        let request = Request::Watch { from: Some(7), seconds: 301 }
+            .build::<Attachment>("application/json", &Labels::Any);
         assert!(request.uri().path().starts_with("/apis/storage.k8s.io/v1/volumeattachments"));
         assert!(request.uri().query().unwrap().contains("resourceVersion=7"));
-        let request = Request::Page { next: "" }.build::<Pod>("application/json");
+        let request = Request::Page { next: "" }.build::<Pod>("application/json", &Labels::Any);
         assert_eq!(
             request.uri().to_string(),
             "/api/v1/pods?limit=500&fieldSelector=status.phase%21%3DSucceeded%2Cstatus.phase%21%3DFailed"
         );
+        let labels = Labels::Matching("a/b=c".into());
+        let request = Request::Page { next: "" }.build::<Claim>("application/json", &labels);
+        assert!(request.uri().query().unwrap().ends_with("&labelSelector=a%2Fb%3Dc"));
     }
 
     #[tokio::test(start_paused = true)]
