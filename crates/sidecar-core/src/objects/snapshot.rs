@@ -266,6 +266,7 @@ pub(super) fn keep_error(error: Option<&WireError<'_>>) -> Option<Box<SnapshotEr
 }
 
 /// The content of a snapshot.
+#[allow(clippy::struct_excessive_bools, reason = "each says whether an annotation is there")]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SnapshotContent {
     /// Metadata.
