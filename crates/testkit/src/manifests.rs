@@ -1,5 +1,7 @@
 //! Manifests that many tests need, as short calls.
 
+/// Merges a manifest over another one; `null` removes.
+pub use json_patch::merge;
 use serde_json::{Value, json};
 
 use crate::api::doc;

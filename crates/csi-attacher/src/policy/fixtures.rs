@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use sidecar_core::cache::{Decoder, Json};
 use sidecar_core::objects::{Attachment, CsiNode, Interest, Kind, Projected, Volume};
+use testkit::manifests::merge;
 
 /// The fixture's attachment with `overlay` merged over it.
 pub(crate) fn attachment(overlay: &Value) -> Attachment {
@@ -42,16 +43,5 @@ fn project<T: Kind>(mut base: Value, overlay: &Value) -> T {
     match Json.object(&bytes, &Interest::everything()).unwrap() {
         Projected::Own(object) => object,
         other => panic!("not kept: {other:?}"),
-    }
-}
-
-fn merge(base: &mut Value, overlay: &Value) {
-    match (base, overlay) {
-        (Value::Object(fields), Value::Object(changes)) => {
-            for (key, change) in changes {
-                merge(fields.entry(key.clone()).or_insert(json!({})), change);
-            }
-        }
-        (base, overlay) => *base = overlay.clone(),
     }
 }

@@ -1,23 +1,11 @@
 //! Rows about flags and environment variables, and what `--help` and `--version` print.
 
-use std::process::Command;
+use testkit::process::command_line::{accepted, busy_port, not_in_a_pod, refused};
+use testkit::process::printed;
 
-use crate::table::{Expected, ROW, Row};
+use crate::Row;
 
-/// A command line that is refused with this code and text.
-const fn refused(
-    name: &'static str,
-    flags: &'static [&'static str],
-    code: i32,
-    says: &'static [&'static str],
-) -> Row {
-    Row { name, flags, says, end: Expected::Refuses(code), ..ROW }
-}
-
-/// An option that is taken although there is something to say about it.
-const fn accepted(name: &'static str, flags: &'static [&'static str], says: &'static [&'static str]) -> Row {
-    Row { name, flags, says, ..ROW }
-}
+const BINARY: &str = env!("CARGO_BIN_EXE_csi-attacher");
 
 pub(crate) static ROWS: &[Row] = &[
     // Syntax: the reason and usage on stderr; code 2.
@@ -66,29 +54,17 @@ pub(crate) static ROWS: &[Row] = &[
         1,
         &["Only one of `--metrics-address` and `--http-endpoint` can be set"],
     ),
-    Row {
-        before: |cluster, launch| {
-            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-            launch.flags.push(format!("--http-endpoint={}", listener.local_addr().unwrap()));
-            cluster.hold(listener);
-        },
-        ..refused("busy port", &[], 1, &["Failed to start HTTP server", "bind: address already in use"])
-    },
+    busy_port(1),
     refused(
         "relative path",
         &["--csi-address=csi.sock"],
         1,
         &["Failed to connect to the CSI driver", "OnConnectionLoss callback only supported"],
     ),
-    Row {
-        before: |_, launch| launch.without("--kubeconfig"),
-        ..refused(
-            "not in a pod",
-            &[],
-            1,
-            &["Failed to build a Kubernetes config", "KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT"],
-        )
-    },
+    not_in_a_pod(
+        1,
+        &["Failed to build a Kubernetes config", "KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT"],
+    ),
     refused(
         "no such kubeconfig",
         &["--kubeconfig=/no/such"],
@@ -111,16 +87,10 @@ pub(crate) static ROWS: &[Row] = &[
     ),
 ];
 
-fn run(argument: &str) -> (Option<i32>, String, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_csi-attacher")).arg(argument).output().unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    (output.status.code(), text(output.stdout), text(output.stderr))
-}
-
 #[test]
 fn help_is_usage_on_stderr_and_0() {
     for argument in ["--help", "-help", "-h"] {
-        let (code, stdout, stderr) = run(argument);
+        let (code, stdout, stderr) = printed(BINARY, argument);
         assert_eq!((code, stdout.as_str()), (Some(0), ""));
         for flag in ["-reconcile-sync", "-default-fstype", "-volume-attachment-timeout", "-worker-threads"] {
             assert!(stderr.contains(flag), "{flag} is not in:\n{stderr}");
@@ -130,7 +100,7 @@ fn help_is_usage_on_stderr_and_0() {
 
 #[test]
 fn version_is_on_stdout_and_0() {
-    let (code, stdout, _) = run("--version");
+    let (code, stdout, _) = printed(BINARY, "--version");
     assert_eq!(code, Some(0));
     assert!(stdout.contains("csi-attacher v"), "{stdout}");
 }

@@ -2,20 +2,28 @@
 //! input, with losses and with signals.
 #![allow(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::indexing_slicing,
     clippy::needless_pass_by_value,
-    clippy::panic,
     reason = "helpers of tests, and json! makes values"
 )]
+
+use testkit::process;
 
 mod cluster;
 mod command_line;
 mod driver;
-#[path = "../../../csi-provisioner/tests/process/program.rs"]
-mod program;
 mod rights;
 mod server;
 mod signals;
-#[path = "../../../csi-provisioner/tests/process/table.rs"]
-mod table;
+
+type Row = process::Row<cluster::Cluster>;
+
+// The slow ones first.
+testkit::bad_input![
+    driver::ROWS,
+    &process::driver::common(),
+    server::ROWS,
+    &process::server::common(),
+    rights::ROWS,
+    command_line::ROWS,
+];

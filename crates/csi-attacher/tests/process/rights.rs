@@ -1,85 +1,51 @@
-//! Rows about rules that a service account lacks: the message says which one to add, and once it is there work goes on
-//! without a restart.
+//! Rows about rules that the attacher's service account lacks.
 
-use crate::cluster::Cluster;
-use crate::table::{ROW, Row};
+use testkit::process::rights::{busy_without, create_leases, missing};
 
-const QUICK_LEASE: &[&str] = &[
-    "--leader-election",
-    "--leader-election-lease-duration=4s",
-    "--leader-election-renew-deadline=3s",
-    "--leader-election-retry-period=1s",
-];
-
-/// A right without which the sidecar cannot begin.
-const fn from_the_start(name: &'static str, says: &'static [&'static str]) -> Row {
-    Row { name, says, heal: Cluster::allow_all, ..ROW }
-}
+use crate::Row;
 
 pub(crate) static ROWS: &[Row] = &[
     Row {
         before: |cluster, _| cluster.forbid("volumeattachments", "watch"),
-        ..from_the_start(
+        ..missing(
             "watch attachments",
             &["is not allowed to watch volumeattachments: add apiGroups: [\\\"storage.k8s.io\\\"]"],
         )
     },
     Row {
         before: |cluster, _| cluster.forbid("persistentvolumes", "watch"),
-        ..from_the_start(
-            "watch volumes",
-            &["is not allowed to watch persistentvolumes: add apiGroups: [\\\"\\\"]"],
-        )
+        ..missing("watch volumes", &["is not allowed to watch persistentvolumes: add apiGroups: [\\\"\\\"]"])
     },
     Row {
         before: |cluster, _| cluster.forbid("csinodes", "watch"),
-        ..from_the_start("watch nodes", &["is not allowed to watch csinodes: add apiGroups"])
+        ..missing("watch nodes", &["is not allowed to watch csinodes: add apiGroups"])
+    },
+    create_leases(&["is not allowed to create leases"]),
+    Row {
+        then: |cluster, program| busy_without(cluster, program, "volumeattachments", "patch"),
+        ..missing(
+            "patch attachments",
+            &["could not save VolumeAttachment", "is not allowed to patch volumeattachments: add apiGroups"],
+        )
     },
     Row {
-        flags: QUICK_LEASE,
-        before: |cluster, _| cluster.forbid("leases", "create"),
-        ..from_the_start("create the lease", &["is not allowed to create leases"])
+        then: |cluster, program| busy_without(cluster, program, "volumeattachments/status", "patch"),
+        ..missing(
+            "patch the status of attachments",
+            &[
+                "failed to mark as attached",
+                "is not allowed to patch volumeattachments/status: add apiGroups",
+            ],
+        )
     },
     Row {
-        name: "patch attachments",
-        then: |cluster, program| {
-            program.works();
-            cluster.forbid("volumeattachments", "patch");
-            cluster.attach("busy");
-        },
-        says: &[
-            "could not save VolumeAttachment",
-            "is not allowed to patch volumeattachments: add apiGroups",
-        ],
-        heal: Cluster::allow_all,
-        ..ROW
-    },
-    Row {
-        name: "patch the status of attachments",
-        then: |cluster, program| {
-            program.works();
-            cluster.forbid("volumeattachments/status", "patch");
-            cluster.attach("busy");
-        },
-        says: &[
-            "failed to mark as attached",
-            "is not allowed to patch volumeattachments/status: add apiGroups",
-        ],
-        heal: Cluster::allow_all,
-        ..ROW
-    },
-    Row {
-        name: "patch volumes",
-        then: |cluster, program| {
-            program.works();
-            cluster.forbid("persistentvolumes", "patch");
-            cluster.attach("busy");
-        },
-        says: &[
-            "could not add PersistentVolume finalizer",
-            "is not allowed to patch persistentvolumes: add apiGroups",
-        ],
-        heal: Cluster::allow_all,
-        ..ROW
+        then: |cluster, program| busy_without(cluster, program, "persistentvolumes", "patch"),
+        ..missing(
+            "patch volumes",
+            &[
+                "could not add PersistentVolume finalizer",
+                "is not allowed to patch persistentvolumes: add apiGroups",
+            ],
+        )
     },
 ];

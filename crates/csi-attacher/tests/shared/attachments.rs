@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::json;
+use testkit::stage::{Outcome, ensure, gone};
 use tokio::time::sleep;
 
-use super::stage::{Outcome, Stage, ensure, gone};
+use super::stage::Stage;
 
 const NODE_ID: &str = "csi.alpha.kubernetes.io/node-id";
 const FOREIGN: &str = "example.com/held";

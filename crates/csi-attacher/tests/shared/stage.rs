@@ -1,26 +1,13 @@
 //! Where a shared scenario plays: an API server, a running csi-attacher, a driver that has a volume, and a node on which the
 //! driver is registered. Nobody else makes attachments of that volume.
-//!
-//! A scenario sees nothing but a client, so that the same definition runs in process and on a real cluster. Names of
-//! objects carry the stage's prefix; a scenario leaves nothing behind when it succeeds.
-
-use std::fmt::Debug;
-use std::time::Duration;
 
 use k8s_openapi::api::core::v1::PersistentVolume;
 use k8s_openapi::api::storage::v1::{VolumeAttachment, VolumeAttachmentStatus};
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
-use kube::{Api, Client, Resource};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::{Api, Client};
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
-
-/// How long anything may take.
-pub const PATIENCE: Duration = Duration::from_secs(60);
-
-/// What went wrong, in words.
-pub type Outcome<T = ()> = Result<T, String>;
+use testkit::manifests::merge;
+use testkit::stage::{Outcome, create, eventually, gone, wrong};
 
 /// Where a scenario plays.
 pub struct Stage {
@@ -34,10 +21,6 @@ pub struct Stage {
     pub node: String,
     /// Start of all names.
     pub prefix: String,
-}
-
-fn wrong(what: &str) -> impl Fn(kube::Error) -> String + '_ {
-    move |error| format!("{what}: {error}")
 }
 
 impl Stage {
@@ -70,7 +53,7 @@ impl Stage {
                 "csi": {"driver": self.driver, "volumeHandle": self.handle},
             },
         });
-        merge(&mut volume, &json!({ "spec": spec }));
+        merge(&mut volume["spec"], &spec);
         create(&self.volumes(), volume).await?;
         Ok(name)
     }
@@ -143,55 +126,5 @@ impl Stage {
     pub async fn patch_attachment(&self, name: &str, patch: Value) -> Outcome {
         let result = self.attachments().patch(name, &PatchParams::default(), &Patch::Merge(patch)).await;
         result.map(drop).map_err(wrong("patch attachment"))
-    }
-}
-
-/// Waits until an object is gone.
-pub async fn gone<T>(api: &Api<T>, name: &str) -> Outcome
-where
-    T: Resource + Clone + DeserializeOwned + Debug,
-{
-    eventually(&format!("{name} is gone"), async || {
-        let found = api.get_opt(name).await.map_err(wrong("get"))?;
-        Ok(found.is_none().then_some(()))
-    })
-    .await
-}
-
-async fn create<T>(api: &Api<T>, manifest: Value) -> Outcome<T>
-where
-    T: Clone + DeserializeOwned + Serialize + Debug,
-{
-    let object = serde_json::from_value(manifest).map_err(|error| format!("bad manifest: {error}"))?;
-    api.create(&PostParams::default(), &object).await.map_err(wrong("create"))
-}
-
-/// Waits until `look` finds something.
-pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Outcome<Option<T>>) -> Outcome<T> {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        if let Some(found) = look().await? {
-            return Ok(found);
-        }
-        if Instant::now() > deadline {
-            return Err(format!("not within {} s: {what}", PATIENCE.as_secs()));
-        }
-        sleep(Duration::from_millis(100)).await;
-    }
-}
-
-/// Fails unless `condition` holds.
-pub fn ensure(condition: bool, what: &str) -> Outcome {
-    if condition { Ok(()) } else { Err(format!("not true: {what}")) }
-}
-
-fn merge(base: &mut Value, overlay: &Value) {
-    match (base, overlay) {
-        (Value::Object(fields), Value::Object(changes)) => {
-            for (key, change) in changes {
-                merge(fields.entry(key.clone()).or_insert(Value::Null), change);
-            }
-        }
-        (base, overlay) => *base = overlay.clone(),
     }
 }

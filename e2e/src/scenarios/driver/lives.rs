@@ -2,6 +2,7 @@
 //! API server, in each sidecar's own tests, which holds that server to this one.
 
 use anyhow::{Context, Error, Result};
+use testkit::stage::Outcome;
 
 use super::{CLASS, LIMIT};
 use crate::cluster::Cluster;
@@ -88,7 +89,7 @@ fn attached() -> Vec<Scenario> {
 /// Plays a scenario with a volume that the driver has.
 async fn attaching(
     cluster: &Cluster,
-    play: impl AsyncFnOnce(attaching::stage::Stage) -> attaching::stage::Outcome,
+    play: impl AsyncFnOnce(attaching::stage::Stage) -> Outcome,
 ) -> Result<()> {
     let work = Workload::new(cluster, "default");
     work.create_claim(&Claim { name: "shared-handle", class: CLASS, mode: Mode::Filesystem }).await?;
