@@ -9,6 +9,8 @@
 //!    expected one,
 //! 4. [`Controller::run`]: work while it is this replica's turn, until a stop is requested, or the driver or the Lease is
 //!    lost. [`fill_caches`] is how that work begins.
+//!
+//! A controller that belongs to no driver leaves out step 3, has [`Profile::without_driver`], and [`NoDriver`] for a connection.
 
 mod discovery;
 mod driver;
@@ -25,7 +27,7 @@ use crate::flags::Binary;
 pub use discovery::has_attributes_classes;
 pub use driver::{Link, driver};
 pub use flags::CommonFlags;
-pub use lead::{Controller, fill_caches};
+pub use lead::{Controller, Lifeline, NoDriver, fill_caches};
 
 /// How one sidecar differs from the next in what they all do. An [`Exit`] in it is a template, which gets the error that
 /// made it necessary.
@@ -48,6 +50,23 @@ pub struct Profile {
     /// Whether a driver of this name replaces an in-tree plugin. Its calls are then counted with the label `migrated`, and
     /// it is probed once more, as upstream does.
     pub is_migrated: fn(&str) -> bool,
+}
+
+impl Profile {
+    /// Of a controller that talks to no driver: what is about one is never used.
+    pub fn without_driver(binary: Binary, no_config: Exit, no_client: Exit) -> Self {
+        let unused = Exit::failure(1, "There is no CSI driver here");
+        Self {
+            binary,
+            no_config,
+            no_client,
+            no_connection: unused.clone(),
+            not_ready: unused.clone(),
+            no_name: unused,
+            name_timeout: None,
+            is_migrated: |_| false,
+        }
+    }
 }
 
 /// The way to the API server, and a client for the controllers' own work. Nothing is sent yet.

@@ -68,10 +68,12 @@ fn non_empty(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-/// With none, upstream probes its driver for ever and never hears an answer.
+/// With none, upstream probes its driver for ever and never hears an answer. Who has no driver has no such flag.
 fn timeout(parsed: &Parsed) -> Result<Duration, Exit> {
     match parsed.duration("timeout") {
-        Duration::ZERO => Err(Exit::failure(1, "--timeout must be positive: no driver answers in no time")),
+        Duration::ZERO if parsed.value("timeout").is_some() => {
+            Err(Exit::failure(1, "--timeout must be positive: no driver answers in no time"))
+        }
         timeout => Ok(timeout),
     }
 }

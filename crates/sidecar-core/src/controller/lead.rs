@@ -19,9 +19,31 @@ const LAST_EVENTS: Duration = Duration::from_secs(2);
 /// Gate by which the Lease is given up at the end.
 const RELEASE: &str = "ReleaseLeaderElectionOnExit";
 
+/// What a controller cannot go on without, besides the API server.
+pub trait Lifeline {
+    /// Completes when it is lost for good; the process ends then.
+    fn lost(&self) -> impl Future<Output = ()> + Send;
+}
+
+impl Lifeline for Connection {
+    async fn lost(&self) {
+        self.lost().await;
+    }
+}
+
+/// In place of the connection of a controller that talks to no driver.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoDriver;
+
+impl Lifeline for NoDriver {
+    async fn lost(&self) {
+        std::future::pending().await
+    }
+}
+
 /// A sidecar that has everything it needs.
 #[derive(Clone, Debug)]
-pub struct Controller {
+pub struct Controller<L = Connection> {
     /// How it differs from others.
     pub profile: Profile,
     /// Its command line.
@@ -30,13 +52,13 @@ pub struct Controller {
     pub context: Context,
     /// The way to the API server.
     pub connector: Connector,
-    /// The driver.
-    pub connection: Connection,
+    /// The driver, or [`NoDriver`].
+    pub connection: L,
     /// Lock name of its election, from [`names`](crate::election::names).
     pub lock_name: String,
 }
 
-impl Controller {
+impl<L: Lifeline> Controller<L> {
     /// Starts the writer of events, which has a client of its own so that events never delay work.
     pub fn start_events(&self) -> Result<EventSink, Exit> {
         let (sink, writer) = EventSink::new(self.context.clock.clone(), self.context.random.fork());
