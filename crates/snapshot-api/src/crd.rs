@@ -15,7 +15,7 @@ mod snapshot;
 
 pub use definition::{Definition, Version, definition};
 pub use rule::Rule;
-pub use schema::{Property, Schema, Shape};
+pub use schema::{Property, QUANTITY, Schema, Shape};
 
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@
 
 mod audit;
 mod clock;
+mod custom;
 mod discovery;
 pub mod doc;
 mod failure;

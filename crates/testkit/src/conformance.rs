@@ -5,9 +5,11 @@
 
 #![expect(clippy::indexing_slicing, reason = "a missing field of a JSON value is null, not a panic")]
 
+mod custom;
 mod deletes;
 mod lists;
 mod patches;
+pub mod rules;
 mod subject;
 mod validation;
 mod watches;
@@ -20,17 +22,19 @@ pub use subject::{Answer, Subject};
 /// One scenario; the error says what was different.
 pub type Scenario = fn(Subject) -> Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send>>;
 
-/// Makes an entry of [`ALL`] from an async function.
+/// Makes a list of scenarios from async functions.
 macro_rules! scenarios {
-    ($($module:ident :: $name:ident),* $(,)?) => {
-        /// Every scenario with its name.
-        pub const ALL: &[(&str, Scenario)] = &[
+    ($(#[$doc:meta])* $list:ident: $($module:ident :: $name:ident),* $(,)?) => {
+        $(#[$doc])*
+        pub const $list: &[(&str, Scenario)] = &[
             $((stringify!($name), |subject| Box::pin($module::$name(subject)))),*
         ];
     };
 }
 
 scenarios![
+    /// Every scenario about the kinds that a server has by itself, with its name.
+    ALL:
     writes::create_fills_in_what_the_server_owns,
     writes::create_twice_already_exists,
     writes::create_in_a_missing_namespace_is_not_found,
@@ -92,4 +96,20 @@ scenarios![
     validation::events_live_with_their_object,
     validation::lease_duration_is_positive,
     validation::finalizers_are_qualified,
+];
+
+scenarios![
+    /// Scenarios about custom resources; they need the definitions of the snapshot kinds, as [`rules::rows`] does.
+    CUSTOM:
+    custom::unknown_fields_and_nulls_are_dropped,
+    custom::generations_count_what_is_wanted,
+    custom::status_of_a_snapshot_is_written_apart,
+    custom::a_rule_says_what_is_broken,
+    custom::a_reference_without_a_name_has_no_answer,
+    custom::rules_wait_for_shapes,
+    custom::shapes_in_a_status_are_named_from_there,
+    custom::strategic_patches_are_refused,
+    custom::json_patch_replace_makes_an_absent_member,
+    custom::finalizers_may_be_plain_words,
+    custom::objects_are_listed_by_kind_and_group,
 ];

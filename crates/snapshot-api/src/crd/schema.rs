@@ -56,8 +56,8 @@ pub struct Property {
     pub schema: Schema,
 }
 
-/// What the API server takes for a quantity.
-const QUANTITY: &str = concat!(
+/// The pattern of what the API server takes for a quantity.
+pub const QUANTITY: &str = concat!(
     r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))",
     r"(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$"
 );

@@ -4,7 +4,8 @@ mod strategic;
 
 use std::sync::Arc;
 
-use json_patch::PatchOperation;
+use json_patch::jsonptr::Pointer;
+use json_patch::{AddOperation, PatchOperation};
 use serde_json::Value;
 
 use super::doc;
@@ -31,6 +32,11 @@ impl PatchType {
             "application/merge-patch+json" => Ok(Self::Merge),
             "application/json-patch+json" => Ok(Self::Json),
             "application/strategic-merge-patch+json" if !resource.custom => Ok(Self::Strategic),
+            _ if resource.custom => Err(Failure::unsupported_media_type(
+                "the body of the request was in an unknown format - accepted media types include: \
+                 application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml"
+                    .to_owned(),
+            )),
             _ => Err(Failure::unsupported_media_type("415: Unsupported Media Type".to_owned())),
         }
     }
@@ -79,20 +85,28 @@ fn apply(old: &Value, kind: PatchType, patch: &Value) -> Result<Value, Failure> 
     Ok(new)
 }
 
-/// RFC 6902, with the one liberty of the real server's library: a member that is absent passes a `test` for null.
+/// RFC 6902, with two liberties of the real server's library: a member that is absent passes a `test` for null, and is
+/// made by a `replace`.
 fn apply_operations(document: &mut Value, operations: &[PatchOperation]) -> Result<(), Failure> {
     for operation in operations {
-        if let PatchOperation::Test(test) = operation
-            && test.value.is_null()
-            && document.pointer(test.path.as_str()).is_none()
-            && parent(document, test.path.as_str()).is_some_and(Value::is_object)
-        {
-            continue;
-        }
-        json_patch::patch(document, std::slice::from_ref(operation))
+        let operation = match operation {
+            PatchOperation::Test(test) if test.value.is_null() && is_absent_member(document, &test.path) => {
+                continue;
+            }
+            PatchOperation::Replace(replace) if is_absent_member(document, &replace.path) => {
+                let (path, value) = (replace.path.clone(), replace.value.clone());
+                PatchOperation::Add(AddOperation { path, value })
+            }
+            other => other.clone(),
+        };
+        json_patch::patch(document, std::slice::from_ref(&operation))
             .map_err(|_| Failure::patch_does_not_apply())?;
     }
     Ok(())
+}
+
+fn is_absent_member(document: &Value, path: &Pointer) -> bool {
+    document.pointer(path.as_str()).is_none() && parent(document, path.as_str()).is_some_and(Value::is_object)
 }
 
 fn parent<'a>(document: &'a Value, path: &str) -> Option<&'a Value> {
@@ -114,5 +128,16 @@ mod tests {
         assert!(test("/metadata/absent").is_ok());
         assert!(test("/metadata/name").is_err() && test("/absent/absent").is_err());
         assert!(test("/metadata/finalizers/1").is_err(), "an index is not a member");
+    }
+
+    #[test]
+    fn replacing_an_absent_member_makes_it() {
+        let object = json!({"status": {}, "list": []});
+        let replace = |path: &str| {
+            apply(&object, PatchType::Json, &json!([{"op": "replace", "path": path, "value": 1}]))
+        };
+        assert_eq!(replace("/status/a").unwrap(), json!({"status": {"a": 1}, "list": []}));
+        assert!(replace("/absent/a").is_err(), "its parent must be there");
+        assert!(replace("/list/0").is_err(), "an index is not a member");
     }
 }

@@ -1,6 +1,7 @@
 //! The table of kinds: one row says everything that the server must know about a kind. A new kind is a new row.
 
 use serde_json::{Value, json};
+use snapshot_api::names::kinds::{self, SnapshotKind};
 
 use super::rules::{self, Rules};
 
@@ -68,7 +69,18 @@ const STORAGE: Resource = Resource { group: "storage.k8s.io", namespaced: false,
 const CUSTOM: Resource =
     Resource { custom: true, unconditional_update: false, status: StatusSubresource::StatusOnly, ..CORE };
 
-const SNAPSHOT: Resource = Resource { group: "snapshot.storage.k8s.io", ..CUSTOM };
+/// A kind of `snapshot_api`, whose definition says what objects look like.
+const fn defined(kind: &'static SnapshotKind) -> Resource {
+    Resource {
+        group: kind.group,
+        plural: kind.plural,
+        kind: kind.kind,
+        short_names: kind.short_names,
+        namespaced: kind.namespaced,
+        status: if kind.status { StatusSubresource::StatusOnly } else { StatusSubresource::None },
+        ..CUSTOM
+    }
+}
 
 /// Every kind that the server knows.
 pub static RESOURCES: &[Resource] = &[
@@ -205,22 +217,12 @@ pub static RESOURCES: &[Resource] = &[
         ..CORE
     },
     Resource { group: "apps", plural: "replicasets", kind: "ReplicaSet", short_names: &["rs"], ..CORE },
-    Resource { plural: "volumesnapshots", kind: "VolumeSnapshot", short_names: &["vs"], ..SNAPSHOT },
-    Resource {
-        plural: "volumesnapshotcontents",
-        kind: "VolumeSnapshotContent",
-        short_names: &["vsc", "vscs"],
-        namespaced: false,
-        ..SNAPSHOT
-    },
-    Resource {
-        plural: "volumesnapshotclasses",
-        kind: "VolumeSnapshotClass",
-        short_names: &["vsclass", "vsclasses"],
-        namespaced: false,
-        status: StatusSubresource::None,
-        ..SNAPSHOT
-    },
+    defined(&kinds::VOLUME_SNAPSHOT),
+    defined(&kinds::VOLUME_SNAPSHOT_CONTENT),
+    defined(&kinds::VOLUME_SNAPSHOT_CLASS),
+    defined(&kinds::VOLUME_GROUP_SNAPSHOT),
+    defined(&kinds::VOLUME_GROUP_SNAPSHOT_CONTENT),
+    defined(&kinds::VOLUME_GROUP_SNAPSHOT_CLASS),
     Resource {
         group: "gateway.networking.k8s.io",
         version: "v1beta1",

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::doc;
 use super::failure::{Cause, Failure};
 use super::resources::{Resource, StatusSubresource};
 use super::rules::{check_metadata, check_metadata_update};
 use super::store::{Object, Store};
+use super::{custom, doc};
 
 /// Metadata that only the server writes.
 const SYSTEM_METADATA: &[&str] =
@@ -69,6 +69,7 @@ impl Store {
             doc::set(&mut body, &["metadata", "generation"], 1);
         }
         doc::tidy(&mut body);
+        custom::prune(resource, &mut body);
         if resource.status != StatusSubresource::None {
             doc::take(&mut body, &["status"]);
             (resource.rules.first_status)(&mut body, &self.clock().stamp());
@@ -79,6 +80,7 @@ impl Store {
         let mut causes = Vec::new();
         check_metadata(resource, &body, &mut causes);
         (resource.rules.check)(&body, &mut causes);
+        custom::check_create(resource, &body, &mut causes);
         refuse(resource, &name, &causes)?;
         if self.get(resource, &target.namespace, &name).is_some() {
             return Err(Failure::already_exists(resource, &name));
@@ -144,6 +146,7 @@ impl Store {
             return Err(Failure::conflict(resource, &target.name, &why));
         }
         doc::tidy(&mut body);
+        custom::prune(resource, &mut body);
         let new = self.compose(target, &old.value, body);
 
         let mut causes = Vec::new();
@@ -153,6 +156,7 @@ impl Store {
             (resource.rules.check)(&new, &mut causes);
             (resource.rules.check_update)(&new, &old.value, &mut causes);
         }
+        custom::check_update(resource, &new, &old.value, target.status, &mut causes);
         refuse(resource, &target.name, &causes)?;
 
         if new == old.value {
@@ -198,9 +202,8 @@ impl Store {
             doc::take(&mut new, &["metadata", field]);
         }
         (resource.rules.defaults)(&mut new);
-        if resource.custom && new.get("spec") != old.get("spec") {
-            let generation = doc::at(old, "/metadata/generation").and_then(Value::as_u64).unwrap_or(1);
-            doc::set(&mut new, &["metadata", "generation"], generation + 1);
+        if resource.custom && wants(&new) != wants(old) {
+            count_generation(&mut new);
         }
         new
     }
@@ -219,8 +222,22 @@ impl Store {
         let mut going = old.value.clone();
         doc::set(&mut going, &["metadata", "deletionTimestamp"], self.clock().stamp());
         doc::set(&mut going, &["metadata", "deletionGracePeriodSeconds"], 0);
+        if resource.custom {
+            count_generation(&mut going);
+        }
         Ok(Deleted::Pending(self.put(resource, going)))
     }
+}
+
+/// What the user wants: everything but metadata and status. A change of it makes a new generation.
+fn wants(object: &Value) -> Vec<(&String, &Value)> {
+    let fields = object.as_object().into_iter().flatten();
+    fields.filter(|(name, _)| !matches!(name.as_str(), "metadata" | "status")).collect()
+}
+
+fn count_generation(object: &mut Value) {
+    let generation = doc::at(object, "/metadata/generation").and_then(Value::as_u64).unwrap_or(1);
+    doc::set(object, &["metadata", "generation"], generation + 1);
 }
 
 fn check_preconditions(target: &Target, old: &Object, options: &DeleteOptions) -> Result<(), Failure> {
