@@ -9,7 +9,7 @@
 //! | [`claim`] | is this claim ours to provision, now? |
 //! | [`data_source`] | where would the content come from, and do we handle that? |
 //! | [`parameters`] | what of the StorageClass parameters goes to the driver, which file system? |
-//! | [`expand`], [`secrets`] | which Secrets does a volume use? |
+//! | [`secrets`] | which Secrets does a volume use? |
 //! | [`prepare`] | the `CreateVolume` request, or why there cannot be one |
 //! | [`driver`] | what can the driver do? |
 //! | [`wish`] | what must the volume be like? |
@@ -21,7 +21,6 @@ pub(crate) mod claim;
 pub(crate) mod data_source;
 pub(crate) mod deletion;
 pub(crate) mod driver;
-pub(crate) mod expand;
 pub(crate) mod migration;
 pub(crate) mod names;
 pub(crate) mod parameters;

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 /// Quotes as Go's `%q` and `strconv.Quote`.
-pub(crate) fn quote(text: &str) -> String {
+pub fn quote(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quote_into(&mut quoted, text);
     quoted

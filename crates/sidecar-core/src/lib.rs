@@ -13,7 +13,7 @@ pub mod entry;
 pub mod exit;
 pub mod flags;
 pub mod gates;
-mod go_text;
+pub mod go_text;
 pub mod http;
 pub mod logging;
 pub mod metrics;
@@ -27,6 +27,7 @@ pub mod cache;
 pub mod objects;
 pub mod queue;
 pub mod reconciler;
+pub mod secret_reference;
 pub mod slow_set;
 
 // Leadership, events, and what all controller sidecars have in common.

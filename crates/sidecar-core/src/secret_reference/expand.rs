@@ -1,10 +1,10 @@
-//! `${token}` expansion with the meaning of Go's `os.Expand`, which secret templates of StorageClasses rely on.
+//! `${token}` expansion with the meaning of Go's `os.Expand`, which secret templates of classes rely on.
 //!
 //! The corners matter because templates are user input that already works with upstream: `$name` without braces is a
-//! token too, `${}` and an unterminated `${` vanish, and a `$` before anything else stays (sheet 6.2).
+//! token too, `${}` and an unterminated `${` vanish, and a `$` before anything else stays.
 
 /// Replaces every token of `template` by what `lookup` answers for it.
-pub(crate) fn expand(template: &str, mut lookup: impl FnMut(&str) -> String) -> String {
+pub(super) fn expand(template: &str, mut lookup: impl FnMut(&str) -> String) -> String {
     let mut output = String::with_capacity(template.len());
     let mut rest = template;
     while let Some(dollar) = rest.find('$') {
