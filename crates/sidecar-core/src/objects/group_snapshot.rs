@@ -222,6 +222,8 @@ pub struct GroupContent {
     pub being_deleted: bool,
     /// The annotations `deletion-secret-name` and `deletion-secret-namespace` of the group API.
     pub secret: SecretAnnotations,
+    /// The label `managed-by`, which nobody sets on contents of groups yet.
+    pub managed_by: Option<Interned>,
     /// `spec.driver`.
     pub driver: Interned,
     /// `spec.volumeGroupSnapshotClassName`.
@@ -410,6 +412,7 @@ impl WireContent<'_> {
             being_created: has(annotation::GROUP_BEING_CREATED),
             being_deleted: has(annotation::GROUP_BEING_DELETED),
             secret: meta.secret(annotation::GROUP_SECRET_NAME, annotation::GROUP_SECRET_NAMESPACE),
+            managed_by: meta.managed_by(),
             driver: Interned::new(spec.driver.as_str()),
             class: some(&spec.volume_group_snapshot_class_name),
             policy: DeletionPolicy::read(spec.deletion_policy.as_str()),
