@@ -1,23 +1,13 @@
 //! Rows about flags and environment variables, and what is printed on demand.
 
-use std::process::Command;
+use testkit::process::command_line::{
+    accepted, broken_kubeconfig, busy_port, malformed_endpoint, not_in_a_pod, refused,
+};
+use testkit::process::printed;
 
-use crate::table::{Expected, ROW, Row};
+use crate::Row;
 
-/// A command line that is refused with this code and text.
-const fn refused(
-    name: &'static str,
-    flags: &'static [&'static str],
-    code: i32,
-    says: &'static [&'static str],
-) -> Row {
-    Row { name, flags, says, end: Expected::Refuses(code), ..ROW }
-}
-
-/// Options that are taken although upstream does not (any more), or that nobody uses.
-const fn accepted(name: &'static str, flags: &'static [&'static str], says: &'static [&'static str]) -> Row {
-    Row { name, flags, says, ..ROW }
-}
+const BINARY: &str = env!("CARGO_BIN_EXE_csi-resizer");
 
 pub(crate) static ROWS: &[Row] = &[
     // Syntax: the reason, then usage, on stderr; code 2.
@@ -126,53 +116,21 @@ pub(crate) static ROWS: &[Row] = &[
         &["Only one of `--metrics-address` and `--http-endpoint` can be set."],
     ),
     refused("address without port", &["--http-endpoint=foo"], 1, &["address foo: missing port in address"]),
-    Row {
-        before: |cluster, launch| {
-            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-            launch.flags.push(format!("--http-endpoint={}", listener.local_addr().unwrap()));
-            cluster.hold(listener);
-        },
-        ..refused("busy port", &[], 1, &["Failed to start HTTP server", "bind: address already in use"])
-    },
+    busy_port(1),
     // The driver's address.
     refused("relative path", &["--csi-address=csi.sock"], 1, &["give the absolute path"]),
     refused("TCP", &["--csi-address=dns:///host:1"], 1, &["only supported for unix:// addresses"]),
     refused("empty address", &["--csi-address="], 1, &["no address given", "give the absolute path"]),
-    Row {
-        before: |_, launch| {
-            launch.without("--csi-address");
-            launch.environment.push(("CSI_ENDPOINT".into(), "tcp://1.2.3.4:5".into()));
-        },
-        ..refused(
-            "malformed CSI_ENDPOINT",
-            &[],
-            1,
-            &["CSI_ENDPOINT must be an absolute path or start with unix://"],
-        )
-    },
+    malformed_endpoint(1),
     // The API server's address.
-    Row {
-        before: |_, launch| launch.without("--kubeconfig"),
-        ..refused(
-            "not in a pod",
-            &[],
-            1,
-            &["KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT must be defined"],
-        )
-    },
+    not_in_a_pod(1, &["KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT must be defined"]),
     refused(
         "no such kubeconfig",
         &["--kubeconfig=/no/such"],
         1,
         &["stat /no/such: no such file or directory"],
     ),
-    Row {
-        before: |cluster, launch| {
-            std::fs::write(cluster.path("broken"), "]").unwrap();
-            launch.flags.push(format!("--kubeconfig={}", cluster.path("broken").display()));
-        },
-        ..refused("kubeconfig that is none", &[], 1, &["error loading config file", "broken"])
-    },
+    broken_kubeconfig(1),
     refused("master that is no URL", &["--master=https://"], 1, &["invalid --master", "https://host:6443"]),
     // Strict mode.
     refused(
@@ -183,16 +141,10 @@ pub(crate) static ROWS: &[Row] = &[
     ),
 ];
 
-fn printed(flag: &str) -> (Option<i32>, String, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_csi-resizer")).arg(flag).output().unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    (output.status.code(), text(output.stdout), text(output.stderr))
-}
-
 #[test]
 fn help_names_every_flag_of_its_own() {
     for flag in ["--help", "-h", "-help"] {
-        let (code, _, help) = printed(flag);
+        let (code, _, help) = printed(BINARY, flag);
         assert_eq!(code, Some(0), "{flag}");
         for own in [
             "master",
@@ -215,7 +167,7 @@ fn help_names_every_flag_of_its_own() {
 
 #[test]
 fn version_is_one_line_on_stdout() {
-    let (code, version, _) = printed("--version");
+    let (code, version, _) = printed(BINARY, "--version");
     assert_eq!(code, Some(0));
     assert_eq!(version.lines().count(), 1);
     assert!(version.contains("csi-resizer v"), "{version}");

@@ -2,8 +2,9 @@
 
 use csi_client::csi::volume_capability::AccessType;
 use serde_json::{Value, json};
+use testkit::manifests::merge;
 
-use crate::setup::{Setup, able, gi, merge, pass, wants};
+use crate::setup::{Setup, able, gi, pass, wants};
 
 const NOTE: &str = "volume.alpha.kubernetes.io/pre-resize-capacity";
 

@@ -3,9 +3,10 @@
 use csi_client::csi::ControllerExpandVolumeRequest;
 use serde_json::{Value, json};
 use testkit::driver::Step;
+use testkit::manifests::merge;
 use tonic::Code;
 
-use crate::setup::{Setup, gi, merge, pass, wants};
+use crate::setup::{Setup, gi, pass, wants};
 
 const OFF: &str = "--feature-gates=RecoverVolumeExpansionFailure=false";
 

@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 use testkit::driver::DriverConfig;
+use testkit::manifests::merge;
 
-use crate::setup::{Setup, Sidecar, able, gi, merge, pass, wants};
+use crate::setup::{Setup, Sidecar, able, gi, pass, wants};
 
 /// A driver of that name with a claim whose volume has this source, and the volume under its handle.
 async fn expanded(driver: &str, node: bool, resizer: &str, handle: &str, volume: Value) -> (Setup, Sidecar) {

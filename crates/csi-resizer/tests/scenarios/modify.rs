@@ -3,9 +3,10 @@
 use csi_client::csi::ControllerModifyVolumeRequest;
 use serde_json::{Value, json};
 use testkit::driver::Step;
+use testkit::manifests::merge;
 use tonic::Code;
 
-use crate::setup::{Setup, Sidecar, able, merge, pass};
+use crate::setup::{Setup, Sidecar, able, pass};
 
 /// A claim with this wanted and current class, and this modification status.
 fn state(wanted: &str, current: &str, status: &str, target: &str) -> Value {

@@ -12,7 +12,9 @@ use testkit::driver::Step;
 use tonic::Code;
 
 use crate::recovery::State;
-use crate::setup::{Setup, gi, merge, pass, wants};
+use testkit::manifests::merge;
+
+use crate::setup::{Setup, gi, pass, wants};
 
 const NOTE: &str = "volume.alpha.kubernetes.io/pre-resize-capacity";
 const INFEASIBLE: &str = "ControllerResizeInfeasible";

@@ -18,6 +18,7 @@ use sidecar_core::random::Random;
 use sidecar_core::shutdown::{Reason, Shutdown};
 use testkit::api::{ApiServer, Rule};
 use testkit::driver::{ControllerCapability, DriverConfig, NodeCapability, ScriptedDriver};
+use testkit::manifests::merge;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
@@ -364,22 +365,6 @@ fn text(value: &Value) -> String {
 /// A claim's wish for a size, to be merged over it.
 pub(crate) fn wants(size: &str) -> Value {
     json!({"spec": {"resources": {"requests": {"storage": size}}}})
-}
-
-/// Merges `overlay` over `base`; `null` removes.
-pub(crate) fn merge(base: &mut Value, overlay: &Value) {
-    match (base, overlay) {
-        (Value::Object(fields), Value::Object(changes)) => {
-            for (key, change) in changes {
-                if change.is_null() {
-                    fields.remove(key);
-                } else {
-                    merge(fields.entry(key.clone()).or_insert(json!({})), change);
-                }
-            }
-        }
-        (base, overlay) => *base = overlay.clone(),
-    }
 }
 
 /// Lets everything that can happen now happen, and `seconds` of paused time pass.

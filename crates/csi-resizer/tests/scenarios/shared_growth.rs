@@ -5,11 +5,11 @@ use std::time::Duration;
 use serde_json::json;
 use sidecar_core::quantity::Quantity;
 use testkit::kcm::{KubeControllers, KubeOptions};
+use testkit::stage::claims::Stage;
 use tokio::task::AbortHandle;
 
 use crate::setup::{DRIVER, Setup, Sidecar, able};
 use crate::shared::growth;
-use crate::shared::stage::Stage;
 
 struct Theatre {
     setup: Setup,

@@ -3,9 +3,10 @@
 use csi_client::csi::ControllerExpandVolumeRequest;
 use serde_json::{Value, json};
 use testkit::driver::Step;
+use testkit::manifests::merge;
 use tonic::Code;
 
-use crate::setup::{Setup, merge, pass, wants};
+use crate::setup::{Setup, pass, wants};
 
 async fn after(setup: Setup, statuses: Value) -> Value {
     let mut claim = wants("2Gi");

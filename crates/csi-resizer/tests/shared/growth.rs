@@ -2,8 +2,8 @@
 
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimStatus};
 use serde_json::json;
-
-use super::stage::{Outcome, Stage, ensure};
+use testkit::stage::claims::Stage;
+use testkit::stage::{Outcome, ensure};
 
 fn status(claim: &PersistentVolumeClaim) -> PersistentVolumeClaimStatus {
     claim.status.clone().unwrap_or_default()

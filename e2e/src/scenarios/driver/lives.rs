@@ -3,6 +3,7 @@
 
 use anyhow::{Context, Error, Result};
 use testkit::stage::Outcome;
+use testkit::stage::claims::Stage;
 
 use super::{CLASS, LIMIT};
 use crate::cluster::Cluster;
@@ -125,8 +126,8 @@ fn grown() -> Vec<Scenario> {
     ]
 }
 
-fn growing(cluster: &Cluster) -> growing::stage::Stage {
-    growing::stage::Stage {
+fn growing(cluster: &Cluster) -> Stage {
+    Stage {
         client: cluster.client.clone(),
         driver: DRIVER.to_owned(),
         namespace: "default".to_owned(),
