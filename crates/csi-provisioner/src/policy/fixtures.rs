@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 use sidecar_core::objects::{Attachment, AttributesClass, Claim, Class, Interest, Kind, Projected, Volume};
+use testkit::manifests::merge;
 
 use super::driver::{Capabilities, Driver};
 use super::names::{Provisioner, VolumeNaming};
@@ -115,20 +116,5 @@ fn project<T: Kind>(mut base: Value, overlay: &Value) -> T {
     match T::project(wire, &Interest::everything()) {
         Projected::Own(object) => object,
         other => panic!("{other:?}"),
-    }
-}
-
-/// Merges like a JSON merge patch: `null` removes.
-fn merge(base: &mut Value, overlay: &Value) {
-    let (Value::Object(fields), Value::Object(changes)) = (&mut *base, overlay) else {
-        *base = overlay.clone();
-        return;
-    };
-    for (key, change) in changes {
-        if change.is_null() {
-            fields.remove(key);
-        } else {
-            merge(fields.entry(key.clone()).or_insert(json!({})), change);
-        }
     }
 }

@@ -17,9 +17,10 @@ use testkit::api::ApiServer;
 use testkit::driver::{DriverConfig, ScriptedDriver};
 use testkit::kcm::{KubeControllers, KubeOptions};
 use testkit::manifests;
+use testkit::process::DRIVER;
 use tokio::time::{Instant, sleep};
 
-use crate::cluster::{CLASS, DRIVER};
+use crate::cluster::CLASS;
 
 fn context(server: &ApiServer, driver: &ScriptedDriver, clock: Clock) -> Context {
     let driver = driver.clone();

@@ -1,21 +1,10 @@
 //! Rows about flags and environment variables.
 
-use crate::table::{Expected, ROW, Row};
+use testkit::process::command_line::{
+    accepted, broken_kubeconfig, busy_port, malformed_endpoint, not_in_a_pod, refused,
+};
 
-/// A command line that is refused with this code and text.
-const fn refused(
-    name: &'static str,
-    flags: &'static [&'static str],
-    code: i32,
-    says: &'static [&'static str],
-) -> Row {
-    Row { name, flags, says, end: Expected::Refuses(code), ..ROW }
-}
-
-/// Options of which one is spelt as people do who know other binaries; they are taken, and something is said.
-const fn accepted(name: &'static str, flags: &'static [&'static str], says: &'static [&'static str]) -> Row {
-    Row { name, flags, says, ..ROW }
-}
+use crate::Row;
 
 pub(crate) static ROWS: &[Row] = &[
     accepted(
@@ -200,14 +189,7 @@ pub(crate) static ROWS: &[Row] = &[
         2,
         &["panic: parsing \"\""],
     ),
-    Row {
-        before: |cluster, launch| {
-            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-            launch.flags.push(format!("--http-endpoint={}", listener.local_addr().unwrap()));
-            cluster.hold(listener);
-        },
-        ..refused("busy port", &[], 255, &["Failed to start HTTP server", "bind: address already in use"])
-    },
+    busy_port(255),
     // The driver's address.
     refused(
         "relative path",
@@ -234,28 +216,9 @@ pub(crate) static ROWS: &[Row] = &[
         &["invalid (non-empty) authority: a", "give the absolute path"],
     ),
     refused("empty address", &["--csi-address="], 1, &["no address given", "give the absolute path"]),
-    Row {
-        before: |_, launch| {
-            launch.without("--csi-address");
-            launch.environment.push(("CSI_ENDPOINT".into(), "tcp://1.2.3.4:5".into()));
-        },
-        ..refused(
-            "malformed CSI_ENDPOINT",
-            &[],
-            1,
-            &["CSI_ENDPOINT must be an absolute path or start with unix://"],
-        )
-    },
+    malformed_endpoint(1),
     // The API server's address.
-    Row {
-        before: |_, launch| launch.without("--kubeconfig"),
-        ..refused(
-            "not in a pod",
-            &[],
-            255,
-            &["KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT must be defined"],
-        )
-    },
+    not_in_a_pod(255, &["KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT must be defined"]),
     refused(
         "no such kubeconfig",
         &["--kubeconfig=/no/such"],
@@ -274,12 +237,6 @@ pub(crate) static ROWS: &[Row] = &[
             ],
         )
     },
-    Row {
-        before: |cluster, launch| {
-            std::fs::write(cluster.path("broken"), "]").unwrap();
-            launch.flags.push(format!("--kubeconfig={}", cluster.path("broken").display()));
-        },
-        ..refused("kubeconfig that is none", &[], 255, &["error loading config file", "broken"])
-    },
+    broken_kubeconfig(255),
     refused("master that is no URL", &["--master=https://"], 255, &["invalid --master", "https://host:6443"]),
 ];

@@ -1,19 +1,25 @@
 //! The real binary, between a real listener of an API server and a real socket of a driver: what it does with bad
 //! input, with losses and with signals.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "helpers of tests"
-)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
+
+use testkit::process;
 
 mod clock;
 mod cluster;
 mod command_line;
 mod driver;
-mod program;
 mod rights;
 mod server;
 mod signals;
-mod table;
+
+type Row = process::Row<cluster::Cluster>;
+
+// The slow ones first.
+testkit::bad_input![
+    driver::ROWS,
+    &process::driver::common(),
+    server::ROWS,
+    &process::server::common(),
+    rights::ROWS,
+    command_line::ROWS,
+];

@@ -1,196 +1,38 @@
-//! SIGTERM and SIGINT in every phase, also as process 1 of a namespace, where signals without a handler do nothing.
-//!
-//! Upstream dies at once by default; ours ends in order (sheet 13.6): code 0, or 1 where the gate
-//! `ReleaseLeaderElectionOnExit` has upstream end through its callback for a lost lease.
+//! SIGTERM and SIGINT in every phase.
 
-use std::time::Duration;
-
-use csi_client::csi::{CreateVolumeRequest, ProbeRequest, ProbeResponse};
-use serde_json::{Value, json};
 use testkit::driver::Step;
+use testkit::process::{Calling as _, PATIENCE, Subject as _, pause, signals};
 
 use crate::cluster::Cluster;
-use crate::program::{Program, pause};
 
-/// Kubernetes waits for 30 s before it kills.
-const GRACE: Duration = Duration::from_secs(30);
-
-const SIGNALS: [&str; 2] = ["-TERM", "-INT"];
-const ELECTION: &[&str] = &["--leader-election"];
-const RELEASE: &[&str] = &["--leader-election", "--feature-gates=ReleaseLeaderElectionOnExit=true"];
-
-/// What the sidecar is doing when the signal comes.
-struct Phase {
-    name: &'static str,
-    flags: &'static [&'static str],
-    before: fn(&Cluster),
-    /// Brings it there.
-    reach: fn(&Cluster, &Program),
-    code: i32,
-    /// What is to hold when it has ended.
-    after: fn(&Cluster),
-}
-
-const PHASE: Phase = Phase {
-    name: "",
-    flags: &[],
-    before: |_| {},
-    reach: |_, program| program.works(),
-    code: 0,
-    after: |_| {},
-};
-
-impl Phase {
-    fn check(&self, signal: &str, first_process: bool) {
-        let cluster = Cluster::new();
-        (self.before)(&cluster);
-        let mut launch = cluster.launch().with(&["-v=5"]).with(self.flags);
-        launch.first_process = first_process;
-        let program = launch.start();
-        (self.reach)(&cluster, &program);
-        let signalled = std::time::Instant::now();
-        program.signal(signal);
-        let end = program.end();
-        let shown = format!("{} {signal} first process: {first_process}\n{}", self.name, end.log);
-        assert_eq!(end.code, self.code, "{shown}");
-        assert!(signalled.elapsed() < GRACE, "{shown}");
-        assert!(end.log.contains("Received SIGTERM or SIGINT signal, shutting down controller."), "{shown}");
-        assert_eq!(end.last_words, "", "{shown}");
-        cluster.assert_kept();
-        (self.after)(&cluster);
-    }
-
-    fn check_all(&self) {
-        std::thread::scope(|scope| {
-            for signal in SIGNALS {
-                for first_process in [false, true] {
-                    scope.spawn(move || self.check(signal, first_process));
-                }
-            }
-        });
-    }
-}
-
-fn still_held(cluster: &Cluster) {
-    assert!(!["".into(), Value::Null].contains(&cluster.holder()), "kept for the next process of this pod");
-}
-
-fn released(cluster: &Cluster) {
-    assert_eq!(cluster.holder(), json!(""));
-}
-
-fn create_slowly(cluster: &Cluster, program: &Program) {
-    program.works();
-    cluster.driver.script::<CreateVolumeRequest>([Step::late(Duration::from_secs(2))]);
-    cluster.claim("busy");
-    cluster.creation_in_flight();
-    assert_eq!(cluster.driver.volumes().len(), 1, "it is still in flight");
-}
-
-fn saved(cluster: &Cluster) {
-    assert_eq!(cluster.driver.volumes().len(), 2, "the volume was made");
-    assert_eq!(cluster.server.list("PersistentVolume").len(), 2, "and saved");
-    cluster.bound("busy");
-    assert_eq!(cluster.creations(), 1);
-}
-
-#[test]
-fn while_connecting() {
-    Phase {
-        name: "connecting",
-        before: Cluster::remove_driver,
-        reach: |_, program| program.wait_for("\"Connecting\""),
-        after: Cluster::assert_untouched,
-        ..PHASE
-    }
-    .check_all();
-}
-
-#[test]
-fn while_the_driver_is_not_ready() {
-    Phase {
-        name: "probing",
-        before: |cluster| {
-            let not_ready = Step::edit(|answer: &mut ProbeResponse| answer.ready = Some(false));
-            cluster.driver.always::<ProbeRequest>(not_ready);
-        },
-        reach: |_, program| program.wait_for("CSI driver is not ready"),
-        after: Cluster::assert_untouched,
-        ..PHASE
-    }
-    .check_all();
-}
-
-#[test]
-fn while_the_api_server_is_away() {
-    Phase {
-        name: "caches",
-        before: Cluster::cut_off_server,
-        reach: |_, program| program.wait_for("Failed to watch"),
-        after: Cluster::assert_untouched,
-        ..PHASE
-    }
-    .check_all();
-}
-
-/// Upstream's standby has to be killed (sheet 3.3).
-#[test]
-fn while_standing_by() {
-    let standing_by = Phase {
-        name: "standing by",
-        flags: ELECTION,
-        before: Cluster::occupy_lease,
-        reach: |_, program| program.wait_for("Lease is held by and has not yet expired"),
-        after: |cluster| assert_eq!(cluster.holder(), json!("other")),
-        ..PHASE
-    };
-    standing_by.check_all();
-    Phase { flags: RELEASE, code: 1, ..standing_by }.check_all();
-}
-
-#[test]
-fn while_idle() {
-    Phase { name: "idle", ..PHASE }.check_all();
-    Phase { name: "leading", flags: ELECTION, after: still_held, ..PHASE }.check_all();
-    Phase { name: "leading and releasing", flags: RELEASE, code: 1, after: released, ..PHASE }.check_all();
-}
+testkit::phases!(
+    Cluster,
+    while_connecting,
+    while_the_driver_is_not_ready,
+    while_the_api_server_is_away,
+    while_standing_by,
+    while_idle,
+);
 
 #[test]
 fn while_a_volume_is_made() {
-    let busy = Phase { name: "busy", reach: create_slowly, after: saved, ..PHASE };
-    busy.check_all();
-    Phase {
-        name: "leading and busy",
-        flags: RELEASE,
-        code: 1,
-        after: |cluster| {
-            saved(cluster);
-            released(cluster);
+    signals::while_busy::<Cluster>(
+        |cluster, program| {
+            signals::call_slowly(cluster, program);
+            assert_eq!(cluster.driver().volumes().len(), 1, "it is still in flight");
         },
-        ..busy
-    }
-    .check_all();
+        |cluster| {
+            assert_eq!(cluster.driver().volumes().len(), 2, "the volume was made");
+            assert_eq!(cluster.server.list("PersistentVolume").len(), 2, "and saved");
+            cluster.bound("busy");
+            assert_eq!(cluster.calls(), 1);
+        },
+    );
 }
 
 #[test]
 fn a_second_signal_ends_it_at_once() {
-    for signal in SIGNALS {
-        let cluster = Cluster::new();
-        let program = cluster.launch().start();
-        program.works();
-        cluster.driver.script::<CreateVolumeRequest>([Step::Hang]);
-        cluster.claim("busy");
-        cluster.creation_in_flight();
-        program.signal(signal);
-        program.wait_for("shutting down controller");
-        let second = std::time::Instant::now();
-        program.signal(signal);
-        let end = program.end();
-        assert_eq!(end.code, 1, "{}", end.log);
-        assert!(end.log.contains("Received a second signal, exiting at once"), "{}", end.log);
-        assert!(second.elapsed() < Duration::from_secs(5), "well before --timeout and the grace period");
-        cluster.assert_kept();
-    }
+    signals::a_second_signal::<Cluster>(|cluster| cluster.ask(Step::Hang));
 }
 
 /// A driver that never answers: the call's own deadline ends the wait, and the next process asks again.
@@ -199,15 +41,13 @@ fn a_hanging_driver_holds_nothing_up() {
     let cluster = Cluster::new();
     let program = cluster.launch().with(&["--timeout=1s"]).start();
     program.works();
-    cluster.driver.script::<CreateVolumeRequest>([Step::HangAfter]);
-    cluster.claim("busy");
-    cluster.creation_in_flight();
+    cluster.ask(Step::HangAfter);
     program.signal("-TERM");
     let end = program.end();
     assert_eq!(end.code, 0, "{}", end.log);
-    assert!(end.took < crate::program::PATIENCE);
+    assert!(end.took < PATIENCE);
     // The call that nobody waits for any more ends with the driver.
-    cluster.driver.kill();
+    cluster.driver().kill();
     cluster.start_driver();
     pause();
     let next = cluster.launch().start();

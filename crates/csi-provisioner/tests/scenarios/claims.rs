@@ -5,9 +5,10 @@ use http::StatusCode;
 use serde_json::{Value, json};
 use testkit::api::Failure;
 use testkit::driver::Step;
+use testkit::manifests::merge;
 use tonic::Code;
 
-use crate::setup::{CLASS, DRIVER, FINALIZER, Setup, Sidecar, merge, pass};
+use crate::setup::{CLASS, DRIVER, FINALIZER, Setup, Sidecar, pass};
 
 fn provisioned(sidecar: &Sidecar, what: &str) -> f64 {
     sidecar.metric(&format!("controller_persistentvolumeclaim_{what}{{class=\"fake-sc\",source=\"\"}}"))

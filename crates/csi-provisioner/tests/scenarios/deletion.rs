@@ -3,9 +3,10 @@
 use csi_client::csi::DeleteVolumeRequest;
 use serde_json::{Value, json};
 use testkit::driver::{ControllerCapability, Step};
+use testkit::manifests::merge;
 use tonic::Code;
 
-use crate::setup::{CLASS, DRIVER, FINALIZER, Setup, merge, pass};
+use crate::setup::{CLASS, DRIVER, FINALIZER, Setup, pass};
 
 /// A released volume `pv` of our driver with `fields` on top; the claim in its reference does not exist.
 fn released(setup: &Setup, fields: Value) {

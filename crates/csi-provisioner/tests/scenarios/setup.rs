@@ -18,6 +18,7 @@ use sidecar_core::shutdown::{Reason, Shutdown};
 use testkit::api::ApiServer;
 use testkit::driver::{ControllerCapability, DriverConfig, ScriptedDriver};
 use testkit::kcm::{KubeControllers, KubeOptions};
+use testkit::manifests::merge;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
@@ -230,22 +231,6 @@ impl Sidecar {
         let text = self.metrics.text();
         let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
         value.map_or(0.0, |value| value.parse().unwrap())
-    }
-}
-
-/// Merges `overlay` over `base`; `null` removes.
-pub(crate) fn merge(base: &mut Value, overlay: &Value) {
-    match (base, overlay) {
-        (Value::Object(fields), Value::Object(changes)) => {
-            for (key, change) in changes {
-                if change.is_null() {
-                    fields.remove(key);
-                } else {
-                    merge(fields.entry(key.clone()).or_insert(json!({})), change);
-                }
-            }
-        }
-        (base, overlay) => *base = overlay.clone(),
     }
 }
 

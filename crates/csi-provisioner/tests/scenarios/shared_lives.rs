@@ -1,8 +1,9 @@
 //! The shared scenarios on the API server in this process.
 
+use testkit::stage::claims::Stage;
+
 use crate::setup::{DRIVER, Setup, Sidecar};
 use crate::shared::lives;
-use crate::shared::stage::Stage;
 
 fn stage() -> (Setup, Sidecar, Stage) {
     let setup = Setup::new();

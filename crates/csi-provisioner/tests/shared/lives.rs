@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::json;
-
-use super::stage::{Outcome, Stage, ensure, eventually};
+use testkit::stage::claims::Stage;
+use testkit::stage::{Outcome, ensure, eventually};
 
 const FINALIZER: &str = "external-provisioner.volume.kubernetes.io/finalizer";
 

@@ -2,4 +2,3 @@
 //! which includes this file by its path.
 
 pub mod lives;
-pub mod stage;

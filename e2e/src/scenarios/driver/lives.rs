@@ -35,7 +35,7 @@ fn provisioned() -> Vec<Scenario> {
     macro_rules! shared {
         ($name:ident) => {
             scenario(concat!("shared_", stringify!($name)), Extent::Driver, |cluster| {
-                Box::pin(async { lives::$name(&provisioning(cluster)).await.map_err(Error::msg) })
+                Box::pin(async { lives::$name(&claims(cluster)).await.map_err(Error::msg) })
             })
         };
     }
@@ -51,8 +51,9 @@ fn provisioned() -> Vec<Scenario> {
     ]
 }
 
-fn provisioning(cluster: &Cluster) -> provisioning::stage::Stage {
-    provisioning::stage::Stage {
+/// A stage with claims of the driver.
+fn claims(cluster: &Cluster) -> Stage {
+    Stage {
         client: cluster.client.clone(),
         driver: DRIVER.to_owned(),
         namespace: "default".to_owned(),
@@ -61,7 +62,7 @@ fn provisioning(cluster: &Cluster) -> provisioning::stage::Stage {
 }
 
 async fn first_consumer(cluster: &Cluster) -> Result<()> {
-    provisioning::lives::a_claim_waits_for_its_first_consumer(&provisioning(cluster), node::NAME)
+    provisioning::lives::a_claim_waits_for_its_first_consumer(&claims(cluster), node::NAME)
         .await
         .map_err(Error::msg)
         .context("the scheduler's choice was not followed")
@@ -113,7 +114,7 @@ fn grown() -> Vec<Scenario> {
     macro_rules! shared {
         ($name:ident) => {
             scenario(concat!("shared_", stringify!($name)), Extent::Driver, |cluster| {
-                Box::pin(async { growth::$name(&growing(cluster)).await.map_err(Error::msg) })
+                Box::pin(async { growth::$name(&claims(cluster)).await.map_err(Error::msg) })
             })
         };
     }
@@ -124,13 +125,4 @@ fn grown() -> Vec<Scenario> {
         shared!(a_class_that_comes_later_is_applied),
         shared!(a_claim_grows_and_is_modified_at_once),
     ]
-}
-
-fn growing(cluster: &Cluster) -> Stage {
-    Stage {
-        client: cluster.client.clone(),
-        driver: DRIVER.to_owned(),
-        namespace: "default".to_owned(),
-        prefix: "shared".to_owned(),
-    }
 }
