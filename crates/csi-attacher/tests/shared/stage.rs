@@ -53,7 +53,7 @@ impl Stage {
                 "csi": {"driver": self.driver, "volumeHandle": self.handle},
             },
         });
-        merge(&mut volume["spec"], &spec);
+        merge(&mut volume, &json!({ "spec": spec }));
         create(&self.volumes(), volume).await?;
         Ok(name)
     }
