@@ -37,7 +37,7 @@ pub struct NoDriver;
 
 impl Lifeline for NoDriver {
     async fn lost(&self) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
