@@ -18,6 +18,7 @@ use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use csi_client::csi::{controller_service_capability, node_service_capability, plugin_capability};
 use prost::Name;
@@ -63,6 +64,8 @@ pub struct DriverConfig {
     pub default_size: i64,
     /// Mutable parameters that make ControllerModifyVolume fail as invalid.
     pub refused_parameters: BTreeSet<String>,
+    /// How long after it was cut a snapshot can be used.
+    pub snapshot_time: Duration,
 }
 
 impl Default for DriverConfig {
@@ -78,6 +81,7 @@ impl Default for DriverConfig {
             capacity: i64::MAX,
             default_size: 1 << 30,
             refused_parameters: BTreeSet::new(),
+            snapshot_time: Duration::ZERO,
         }
     }
 }
@@ -236,6 +240,23 @@ impl ScriptedDriver {
             published: BTreeMap::new(),
         };
         self.lock().backend.volumes.insert(id.to_owned(), Arc::new(volume));
+    }
+
+    /// Puts a snapshot into the backend that nobody asked for, as one from before the test. It can be used.
+    pub fn add_snapshot(&self, id: &str, source: &str, size_bytes: i64) {
+        snapshots::add(&mut self.lock().backend, id, source, size_bytes);
+    }
+
+    /// Ids and names of the snapshots that exist, those of groups included.
+    pub fn snapshots(&self) -> BTreeMap<String, String> {
+        let inner = self.lock();
+        inner.backend.snapshots.iter().map(|(id, snapshot)| (id.clone(), snapshot.name.clone())).collect()
+    }
+
+    /// Ids and names of the groups of snapshots that exist.
+    pub fn groups(&self) -> BTreeMap<String, String> {
+        let inner = self.lock();
+        inner.backend.groups.iter().map(|(id, group)| (id.clone(), group.name.clone())).collect()
     }
 
     /// Somebody uses a volume, or nobody does any more: in use it cannot be expanded.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use csi_client::csi::{self, VolumeCapability};
+use tokio::time::Instant;
 
 /// A volume of the backend.
 #[derive(Debug, Clone)]
@@ -90,7 +91,10 @@ pub enum Fact {
 #[derive(Debug, Clone)]
 pub(super) struct Snapshot {
     pub(super) name: String,
+    /// As it was when it was cut, except that it is called ready.
     pub(super) message: csi::Snapshot,
+    /// From when on it can be used.
+    pub(super) ready_at: Instant,
 }
 
 /// A group of snapshots.

@@ -4,7 +4,7 @@ use csi_client::csi::group_controller_server::GroupController;
 use csi_client::csi::{self, group_controller_service_capability};
 use tonic::{Request, Response, Status, async_trait};
 
-use super::backend::{Backend, Group};
+use super::backend::{Backend, Group, Snapshot};
 use super::{DriverConfig, ScriptedDriver, no_key, snapshots};
 
 type Reply<A> = Result<Response<A>, Status>;
@@ -48,7 +48,7 @@ impl GroupController for ScriptedDriver {
             let group = backend.groups.get(&request.group_snapshot_id);
             let group = group.ok_or_else(|| Status::not_found("group snapshot not found"))?;
             check_members(group, &request.snapshot_ids)?;
-            Ok(csi::GetVolumeGroupSnapshotResponse { group_snapshot: Some(group.message.clone()) })
+            Ok(csi::GetVolumeGroupSnapshotResponse { group_snapshot: Some(shown(backend, group)) })
         })
         .await
     }
@@ -64,9 +64,17 @@ fn check_members(group: &Group, ids: &[String]) -> Result<(), Status> {
     }
 }
 
+/// A group as the driver shows it now: it can be used when all its snapshots can.
+fn shown(backend: &Backend, group: &Group) -> csi::VolumeGroupSnapshot {
+    let ids = group.message.snapshots.iter().map(|snapshot| &snapshot.snapshot_id);
+    let snapshots: Vec<_> = ids.filter_map(|id| backend.snapshots.get(id)).map(Snapshot::shown).collect();
+    let ready_to_use = snapshots.iter().all(|snapshot| snapshot.ready_to_use);
+    csi::VolumeGroupSnapshot { snapshots, ready_to_use, ..group.message.clone() }
+}
+
 fn create(
     backend: &mut Backend,
-    _config: &DriverConfig,
+    config: &DriverConfig,
     request: &csi::CreateVolumeGroupSnapshotRequest,
 ) -> Result<csi::CreateVolumeGroupSnapshotResponse, Status> {
     if request.name.is_empty() || request.source_volume_ids.is_empty() {
@@ -77,7 +85,7 @@ fn create(
         if !same {
             return Err(Status::already_exists("the name is used for another group"));
         }
-        let group_snapshot = Some(existing.message.clone());
+        let group_snapshot = Some(shown(backend, existing));
         return Ok(csi::CreateVolumeGroupSnapshotResponse { group_snapshot });
     }
     if let Some(missing) = request.source_volume_ids.iter().find(|id| !backend.volumes.contains_key(*id)) {
@@ -86,7 +94,7 @@ fn create(
     let id = backend.id("group");
     let mut members = Vec::new();
     for source in &request.source_volume_ids {
-        members.push(snapshots::cut(backend, &format!("{}-{source}", request.name), source, &id)?);
+        members.push(snapshots::cut(backend, config, &format!("{}-{source}", request.name), source, &id)?);
     }
     let message = csi::VolumeGroupSnapshot {
         group_snapshot_id: id.clone(),
@@ -98,10 +106,11 @@ fn create(
         name: request.name.clone(),
         sources: request.source_volume_ids.clone(),
         parameters: request.parameters.clone(),
-        message: message.clone(),
+        message,
     };
+    let group_snapshot = Some(shown(backend, &group));
     backend.groups.insert(id, group);
-    Ok(csi::CreateVolumeGroupSnapshotResponse { group_snapshot: Some(message) })
+    Ok(csi::CreateVolumeGroupSnapshotResponse { group_snapshot })
 }
 
 fn delete(

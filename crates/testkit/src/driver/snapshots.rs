@@ -2,6 +2,7 @@
 
 use csi_client::csi;
 use prost_types::Timestamp;
+use tokio::time::Instant;
 use tonic::Status;
 
 use super::DriverConfig;
@@ -13,7 +14,7 @@ const CUT: Timestamp = Timestamp { seconds: 1_700_000_000, nanos: 0 };
 
 pub(super) fn create(
     backend: &mut Backend,
-    _config: &DriverConfig,
+    config: &DriverConfig,
     request: &csi::CreateSnapshotRequest,
 ) -> Result<csi::CreateSnapshotResponse, Status> {
     if request.name.is_empty() {
@@ -23,15 +24,23 @@ pub(super) fn create(
         if existing.message.source_volume_id != request.source_volume_id {
             return Err(Status::already_exists("the name is used for another source"));
         }
-        return Ok(csi::CreateSnapshotResponse { snapshot: Some(existing.message.clone()) });
+        return Ok(csi::CreateSnapshotResponse { snapshot: Some(existing.shown()) });
     }
-    let message = cut(backend, &request.name, &request.source_volume_id, "")?;
+    let message = cut(backend, config, &request.name, &request.source_volume_id, "")?;
     Ok(csi::CreateSnapshotResponse { snapshot: Some(message) })
+}
+
+impl Snapshot {
+    /// As the driver shows it now.
+    pub(super) fn shown(&self) -> csi::Snapshot {
+        csi::Snapshot { ready_to_use: Instant::now() >= self.ready_at, ..self.message.clone() }
+    }
 }
 
 /// Cuts and remembers a snapshot.
 pub(super) fn cut(
     backend: &mut Backend,
+    config: &DriverConfig,
     name: &str,
     source: &str,
     group: &str,
@@ -48,8 +57,25 @@ pub(super) fn cut(
     };
     let id = message.snapshot_id.clone();
     backend.history.push(Fact::SnapshotCreated { name: name.to_owned(), id: id.clone() });
-    backend.snapshots.insert(id, Snapshot { name: name.to_owned(), message: message.clone() });
-    Ok(message)
+    let ready_at = Instant::now() + config.snapshot_time;
+    let snapshot = Snapshot { name: name.to_owned(), message, ready_at };
+    let shown = snapshot.shown();
+    backend.snapshots.insert(id, snapshot);
+    Ok(shown)
+}
+
+/// Remembers a snapshot from before the test.
+pub(super) fn add(backend: &mut Backend, id: &str, source: &str, size_bytes: i64) {
+    let message = csi::Snapshot {
+        size_bytes,
+        snapshot_id: id.to_owned(),
+        source_volume_id: source.to_owned(),
+        creation_time: Some(CUT),
+        ready_to_use: true,
+        ..Default::default()
+    };
+    let snapshot = Snapshot { name: id.to_owned(), message, ready_at: Instant::now() };
+    backend.snapshots.insert(id.to_owned(), snapshot);
 }
 
 /// Removes a snapshot if it is there.
@@ -97,7 +123,7 @@ pub(super) fn list(
     let (page, next_token) = volumes::page(&selected, &request.starting_token, request.max_entries)?;
     let entries = page
         .into_iter()
-        .map(|snapshot| csi::list_snapshots_response::Entry { snapshot: Some(snapshot.message.clone()) });
+        .map(|snapshot| csi::list_snapshots_response::Entry { snapshot: Some(snapshot.shown()) });
     Ok(csi::ListSnapshotsResponse { entries: entries.collect(), next_token })
 }
 
@@ -108,5 +134,5 @@ pub(super) fn get(
 ) -> Result<csi::GetSnapshotResponse, Status> {
     let found = backend.snapshots.get(&request.snapshot_id);
     let found = found.ok_or_else(|| Status::not_found("snapshot not found"))?;
-    Ok(csi::GetSnapshotResponse { snapshot: Some(found.message.clone()) })
+    Ok(csi::GetSnapshotResponse { snapshot: Some(found.shown()) })
 }
