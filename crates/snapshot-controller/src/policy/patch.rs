@@ -1,0 +1,106 @@
+//! The bodies of all writes (13.4): only what changes, and only of the very object that the decision was made about.
+//!
+//! Upstream writes whole objects, or lists and maps from its cache without any precondition.
+
+use serde_json::{Map, Value, json};
+use sidecar_core::objects::{Interned, Meta, Snapshot, SnapshotContent};
+use snapshot_api::names::annotations::YES;
+use snapshot_api::names::finalizers::CONTENT_BOUND;
+use snapshot_api::names::labels::MANAGED_BY;
+
+/// JSON patch: adds finalizers to a list that is as we know it, and a class where there is none.
+pub fn prepare(meta: &Meta, finalizers: &[&str], class: Option<(&str, &Interned)>) -> Value {
+    let mut patch = vec![test("/metadata/uid", json!(meta.uid.to_string()))];
+    if !finalizers.is_empty() {
+        let all: Vec<&str> = meta.finalizers.iter().chain(finalizers.iter().copied()).collect();
+        patch.push(test("/metadata/finalizers", known_finalizers(meta)));
+        patch.push(json!({"op": "add", "path": "/metadata/finalizers", "value": all}));
+    }
+    if let Some((field, class)) = class {
+        let path = format!("/spec/{field}");
+        patch.push(test(&path, Value::Null));
+        patch.push(json!({"op": "add", "path": path, "value": &**class}));
+    }
+    Value::Array(patch)
+}
+
+/// JSON patch: removes finalizers from a list that is as we know it.
+pub fn release(meta: &Meta, finalizers: &[&str]) -> Value {
+    let rest: Vec<&str> = meta.finalizers.iter().filter(|name| !finalizers.contains(name)).collect();
+    json!([
+        test("/metadata/uid", json!(meta.uid.to_string())),
+        test("/metadata/finalizers", known_finalizers(meta)),
+        {"op": "replace", "path": "/metadata/finalizers", "value": rest},
+    ])
+}
+
+fn test(path: &str, value: Value) -> Value {
+    json!({"op": "test", "path": path, "value": value})
+}
+
+/// A list that is empty is not there at all, which equals null.
+fn known_finalizers(meta: &Meta) -> Value {
+    let known: Vec<&str> = meta.finalizers.iter().collect();
+    if known.is_empty() { Value::Null } else { json!(known) }
+}
+
+/// Merge patch of the status, of this version of the object.
+pub fn status(meta: &Meta, fields: Map<String, Value>) -> Value {
+    json!({"metadata": of_version(meta), "status": fields})
+}
+
+fn of_version(meta: &Meta) -> Value {
+    json!({"uid": meta.uid.to_string(), "resourceVersion": meta.resource_version.to_string()})
+}
+
+/// The fields of a status that says what is wrong.
+pub fn error_fields(message: &str, now: &str, unready: bool) -> Map<String, Value> {
+    let mut fields = Map::new();
+    fields.insert("error".to_owned(), json!({"message": message, "time": now}));
+    if unready {
+        fields.insert("readyToUse".to_owned(), json!(false));
+    }
+    fields
+}
+
+/// Merge patch: binds a content that was made by hand, and protects it in the same write.
+pub fn bind(content: &SnapshotContent, snapshot: &Snapshot) -> Value {
+    let mut spec = json!({"volumeSnapshotRef": {"uid": snapshot.meta.uid.to_string()}});
+    if let (Some(fields), Some(class)) = (spec.as_object_mut(), &snapshot.class) {
+        fields.insert("volumeSnapshotClassName".to_owned(), json!(&**class));
+    }
+    json!({"metadata": protected(&content.meta, CONTENT_BOUND), "spec": spec})
+}
+
+/// This version of an object with one more finalizer. The list is whole: nobody has changed it since.
+pub fn protected(meta: &Meta, finalizer: &str) -> Value {
+    let mut metadata = of_version(meta);
+    if !meta.finalizers.has(finalizer)
+        && !meta.deleting
+        && let Some(fields) = metadata.as_object_mut()
+    {
+        let all: Vec<&str> = meta.finalizers.iter().chain([finalizer]).collect();
+        fields.insert("finalizers".to_owned(), json!(all));
+    }
+    metadata
+}
+
+/// Merge patch: sets an annotation whose presence is its meaning.
+pub fn annotate(meta: &Meta, annotation: &str) -> Value {
+    json!({"metadata": {"uid": meta.uid.to_string(), "annotations": {annotation: YES}}})
+}
+
+/// Merge patch: puts a node in charge.
+pub fn put_in_charge(meta: &Meta, node: &str) -> Value {
+    json!({"metadata": {"uid": meta.uid.to_string(), "labels": {MANAGED_BY: node}}})
+}
+
+/// Options of a DELETE of this version of an object, and of no other.
+pub fn delete_options(meta: &Meta) -> Value {
+    json!({"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": of_version(meta)})
+}
+
+/// Options of a DELETE of this object, in whichever version.
+pub fn delete_any_version(meta: &Meta) -> Value {
+    json!({"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": meta.uid.to_string()}})
+}

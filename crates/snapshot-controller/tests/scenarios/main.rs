@@ -1,0 +1,13 @@
+//! Whole controllers against an API server in this process, on paused time. One module per table of the sheet's section
+//! 11, one test per row.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "test code: a panic is a failed test, and json! makes values"
+)]
+
+mod budget;
+mod setup;
