@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::storage::v1::CSINode;
+use snapshot_api::names::kinds;
 
 use crate::cluster::Cluster;
 use crate::node;
@@ -28,6 +29,41 @@ pub(crate) async fn driver(cluster: &Cluster) -> Result<()> {
 /// A manifest of `deploy/hostpath`, or all of them.
 pub(crate) fn manifest(cluster: &Cluster, name: &str) -> PathBuf {
     cluster.spec.repository.join("deploy/hostpath").join(name)
+}
+
+/// Installs the definitions of the snapshot kinds from `deploy/crds`, as a user would, and waits until they are served.
+/// Doing it again does no harm.
+pub(crate) async fn definitions(cluster: &Cluster) -> Result<()> {
+    cluster.apply(&cluster.spec.repository.join("deploy/crds"))?;
+    for kind in kinds::ALL {
+        let (path, name) =
+            (format!("/apis/{}/{}?limit=1", kind.api_version(), kind.plural), kind.definition_name());
+        cluster
+            .quietly_until(&format!("{name} to be served"), READY, async || {
+                let request = http::Request::get(&path).body(Vec::new())?;
+                cluster.client.request_text(request).await?;
+                Ok(Some(()))
+            })
+            .await?;
+    }
+    Ok(())
+}
+
+/// Removes the definitions, and with them every object of their kinds.
+pub(crate) fn remove_definitions(cluster: &Cluster) -> Result<()> {
+    let folder = cluster.spec.repository.join("deploy/crds");
+    let output = cluster
+        .kubectl()?
+        .args(["delete", "--ignore-not-found", "--timeout=60s", "--filename"])
+        .arg(&folder)
+        .output()?;
+    ensure!(
+        output.status.success(),
+        "kubectl delete -f {}: {}",
+        folder.display(),
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
+    Ok(())
 }
 
 /// Waits until the driver is registered and everything is ready.

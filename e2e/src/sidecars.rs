@@ -142,7 +142,7 @@ pub(crate) const DRIVER: &Shipped = &Shipped {
 pub(crate) const SHIPPED: &[&Shipped] = &[PROVISIONER, ATTACHER, RESIZER, REGISTRAR, DRIVER];
 
 /// Binaries that have an image and no place in `deploy/hostpath`: scenarios of their own start them.
-const UNDEPLOYED: &[&str] = &["livenessprobe"];
+const UNDEPLOYED: &[&str] = &["livenessprobe", "snapshot-conversion-webhook"];
 
 /// The binaries of all images.
 pub(crate) fn binaries() -> impl Iterator<Item = &'static str> {

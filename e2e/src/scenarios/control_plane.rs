@@ -12,6 +12,7 @@ use super::{Scenario, scenario};
 use crate::spec::Extent;
 use crate::{audit, cluster, control_plane};
 
+mod conversion;
 mod lease;
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -27,6 +28,12 @@ pub(super) fn all() -> Vec<Scenario> {
         }),
         scenario("a_lease_goes_back_and_forth_between_our_elector_and_client_go", needs, |cluster| {
             Box::pin(lease::back_and_forth(cluster))
+        }),
+        scenario("group_contents_are_served_in_every_version", needs, |cluster| {
+            Box::pin(conversion::without_a_webhook(cluster))
+        }),
+        scenario("the_webhook_keeps_members_of_groups_in_every_version", Extent::Images, |cluster| {
+            Box::pin(conversion::with_the_webhook(cluster))
         }),
     ]
 }

@@ -57,6 +57,8 @@ pub(super) async fn generations_count_what_is_wanted(subject: Subject) -> anyhow
     let going = subject.delete("VolumeSnapshot", "s", &Value::Null).await?.ok()?;
     let found = [&made, &annotated, &ready, &wanted, &going].map(generation);
     ensure!(found == [1, 1, 1, 2, 3], "generations {found:?}");
+    let free = json!({"metadata": {"finalizers": null}});
+    subject.patch("VolumeSnapshot", "s", "merge", &free).await?.ok()?;
     let class = json!({
         "apiVersion": "snapshot.storage.k8s.io/v1", "kind": "VolumeSnapshotClass",
         "metadata": {"name": subject.name("k")}, "driver": "driver.example", "deletionPolicy": "Delete",
