@@ -5,6 +5,7 @@
 
 mod client;
 mod command_line;
+mod connections;
 mod convert;
 mod reload;
 mod stand;

@@ -1,10 +1,8 @@
-//! Certificates that are renewed, and connections that nobody uses.
+//! Certificates that are renewed.
 
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt;
-
-use crate::client::{connect, request, send};
+use crate::client::connect;
 use crate::stand::{Certificate, Folder, Stand, certificate};
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -57,18 +55,4 @@ async fn a_swapped_folder_is_seen() {
     std::fs::remove_dir_all(at("old")).unwrap();
     shows(&stand, &second).await;
     stand.stop().await;
-}
-
-#[tokio::test]
-async fn a_stop_ends_connections_that_are_kept_open() {
-    let certificate = certificate();
-    let folder = Folder::new(&certificate);
-    let stand = Stand::start(&folder).await;
-    let reply = send(stand.port, &certificate.authority, request("/readyz", "", "", "")).await;
-    assert_eq!(reply.status, 200);
-    let mut idle = connect(stand.port, &certificate.authority, "http/1.1").await.unwrap();
-    stand.stop().await;
-    let mut rest = Vec::new();
-    let _closed = idle.read_to_end(&mut rest).await;
-    assert!(rest.is_empty());
 }
