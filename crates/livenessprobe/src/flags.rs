@@ -5,8 +5,10 @@ use std::time::Duration;
 use sidecar_core::flags::Parsed;
 
 /// What the operator asked for.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Flags {
+    /// The command line as it was read, for what all sidecars have in common.
+    pub parsed: Parsed,
     /// `--csi-address`: the driver's socket.
     pub csi_address: String,
     /// `--probe-timeout`: how long one probe may take, connection and call together. Zero fails every probe.
@@ -25,7 +27,7 @@ pub struct Flags {
 
 impl Flags {
     /// Reads the values of a parsed command line.
-    pub fn new(parsed: &Parsed) -> Self {
+    pub fn new(parsed: Parsed) -> Self {
         let text = |name| parsed.string(name).to_owned();
         Self {
             csi_address: text("csi-address"),
@@ -35,6 +37,7 @@ impl Flags {
             metrics_address: text("metrics-address"),
             metrics_addr: text("metrics-addr"),
             metrics_path: text("metrics-path"),
+            parsed,
         }
     }
 }

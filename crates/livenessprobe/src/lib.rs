@@ -16,7 +16,6 @@ use csi_client::RpcMetrics;
 use sidecar_core::context::Context;
 use sidecar_core::entry;
 use sidecar_core::exit::Exit;
-use sidecar_core::flags::Parsed;
 use sidecar_core::http::{Endpoint, serve_documented, serve_metrics};
 
 use self::driver::Driver;
@@ -25,20 +24,19 @@ use self::health::Health;
 use self::metrics::ProbeMetrics;
 
 /// Answers kubelet until the process is asked to stop.
-pub async fn run(parsed: Parsed, context: Context) -> Result<(), Exit> {
-    let flags = Flags::new(&parsed);
-    entry::prologue(&parsed, &context)?;
+pub async fn run(flags: Flags, context: Context) -> Result<(), Exit> {
+    entry::prologue(&flags.parsed, &context)?;
     if let Some(contradiction) = policy::contradiction(&flags) {
         return Err(Exit::failure(1, contradiction));
     }
-    entry::refuse_two_addresses(&parsed)?;
+    entry::refuse_two_addresses(&flags.parsed)?;
 
     let (calls, probes) = register_metrics(&context)?;
     let driver = Driver::new(&flags, &context, calls.clone());
     let health = Health::new(driver.clone(), probes);
     let connected = context.http.health().require("driver");
     // Before the driver is there: an answer tells kubelet more than a refused connection (sheet 13.3).
-    serve(&flags, &parsed, &context, &health).await?;
+    serve(&flags, &context, &health).await?;
 
     let Some(name) = until_stopped(&context, driver.name()).await.transpose()? else {
         return Ok(());
@@ -63,18 +61,18 @@ fn register_metrics(context: &Context) -> Result<(RpcMetrics, ProbeMetrics), Exi
 }
 
 /// Opens the addresses and serves on each what belongs there (sheet section 3, steps 8 to 10).
-async fn serve(flags: &Flags, parsed: &Parsed, context: &Context, health: &Health) -> Result<(), Exit> {
+async fn serve(flags: &Flags, context: &Context, health: &Health) -> Result<(), Exit> {
     if policy::metrics_hide_health(flags) {
         let path = policy::HEALTH_PATH;
         return Err(Exit::usage(format!("panic: pattern {path:?} conflicts with pattern {path:?}")));
     }
     let main = listen(context, &policy::listen_address(flags)).await?;
     if !flags.metrics_address.is_empty() {
-        serve_metrics(&listen_for_metrics(context, flags).await?, parsed, context)?;
+        serve_metrics(&listen_for_metrics(context, flags).await?, &flags.parsed, context)?;
     } else if !flags.http_endpoint.is_empty() {
-        serve_metrics(&main, parsed, context)?;
+        serve_metrics(&main, &flags.parsed, context)?;
     }
-    serve_documented(parsed, context).await?;
+    serve_documented(&flags.parsed, context).await?;
     let health = health.clone();
     // Last, since a documented health address on the same port must not answer for the driver.
     main.routes()

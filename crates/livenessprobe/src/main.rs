@@ -2,9 +2,10 @@
 
 use std::process::ExitCode;
 
+use livenessprobe::{Flags, run};
 use sidecar_core::entry;
 use sidecar_core::flags::Binary;
 
 fn main() -> ExitCode {
-    entry::main(Binary::Livenessprobe, livenessprobe::run)
+    entry::main(Binary::Livenessprobe, |parsed, context| run(Flags::new(parsed), context))
 }

@@ -135,10 +135,15 @@ impl Journal {
 
 #[cfg(test)]
 mod tests {
+    use sidecar_core::context::Variables;
+    use sidecar_core::flags::{self, Binary};
+
     use super::*;
 
     fn flags(port: &str, endpoint: &str) -> Flags {
-        Flags { health_port: port.to_owned(), http_endpoint: endpoint.to_owned(), ..Flags::default() }
+        let line = [format!("--health-port={port}"), format!("--http-endpoint={endpoint}")];
+        let parsed = flags::parse(Binary::Livenessprobe, "livenessprobe", &line, &Variables::default());
+        Flags::new(parsed.unwrap())
     }
 
     #[test]
