@@ -9,6 +9,7 @@
 pub mod api;
 pub mod conformance;
 pub mod driver;
+pub mod grpc_go;
 pub mod kcm;
 pub mod manifests;
 mod net;

@@ -9,6 +9,7 @@ use csi_client::csi;
 use csi_client::{CallOptions, ConnectOptions, Connection, LossPolicy, connect};
 use csi_driver_kit::loop_device;
 use rustix::process::{Pid, Signal, kill_process};
+use testkit::grpc_go;
 
 use crate::support::{MIB, Place, create_request, eventually, publish_request};
 
@@ -126,6 +127,20 @@ fn a_second_process_is_told_who_is_in_the_way() {
     assert_eq!(third.status.code(), Some(255), "the socket is live");
     assert!(String::from_utf8_lossy(&third.stderr).contains("in use by another process"), "{third:?}");
     assert!(socket(&place).exists());
+}
+
+/// Sheet 12.14, csi-proto 14.6: grpc-go sends the socket's path, percent-encoded or not, when nobody names an authority.
+#[test]
+fn a_path_like_authority_is_accepted() {
+    let place = Place::new();
+    let _driver = Driver::start(&place, &[]);
+    let path = socket(&place);
+    for authority in [grpc_go::authority_of(&path).as_str(), path.to_str().unwrap(), "localhost"] {
+        let method = "/csi.v1.Identity/GetPluginInfo";
+        let info = grpc_go::call(&path, authority, method, &csi::GetPluginInfoRequest {});
+        let info: csi::GetPluginInfoResponse = info.unwrap_or_else(|error| panic!("{authority}: {error:#}"));
+        assert_eq!(info.name, "hostpath.csi.k8s.io", "{authority}");
+    }
 }
 
 #[test]
