@@ -10,6 +10,7 @@ mod connect;
 mod generated;
 mod loss;
 mod metrics;
+mod proto_rows;
 mod protocol;
 mod sanitiser;
 mod support;

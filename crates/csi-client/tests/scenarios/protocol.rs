@@ -1,9 +1,8 @@
-//! What goes over the wire: deadlines, limits, the authority, and the scenarios of the csi-proto sheet (section 12).
+//! What goes over the wire: deadlines, limits, the authority.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use csi_client::csi::volume_capability::AccessMode;
 use csi_client::{CallOptions, ConnectOptions, Connection, ConnectionSettings, connect, csi};
 use prost::Message as _;
 use tokio::time::Instant;
@@ -124,39 +123,4 @@ async fn snapshot_metadata_arrives_as_a_stream() {
         assert_eq!(stream.message().await.unwrap(), Some(response.clone()));
         assert_eq!(stream.message().await.unwrap(), None);
     }
-}
-
-#[test]
-fn a_1_12_volume_condition_and_a_1_13_topology_are_both_understood() {
-    // Entry.status (2) { volume_condition (2) { abnormal (1) = true } }
-    let old = [0x0a, 6, 0x12, 4, 0x12, 2, 0x08, 1];
-    let decoded = csi::ListVolumesResponse::decode(&old[..]).unwrap();
-    assert!(decoded.entries[0].status.as_ref().unwrap().volume_condition.as_ref().unwrap().abnormal);
-    // Snapshot.accessible_topology (7) { segments (1) { key (1) = "k" } }
-    let new = [0x3a, 5, 0x0a, 3, 0x0a, 1, b'k'];
-    let decoded = csi::Snapshot::decode(&new[..]).unwrap();
-    assert_eq!(decoded.accessible_topology[0].segments["k"], "");
-}
-
-#[test]
-fn unknown_fields_and_numbers_survive_decoding() {
-    let decoded = AccessMode::decode(&[0x08, 99, 0x50, 1][..]).unwrap();
-    assert_eq!(decoded.mode, 99);
-}
-
-#[test]
-fn wrappers_tell_absent_zero_and_non_zero_apart() {
-    for ready in [None, Some(false), Some(true)] {
-        let encoded = csi::ProbeResponse { ready }.encode_to_vec();
-        assert_eq!(csi::ProbeResponse::decode(&*encoded).unwrap().ready, ready);
-    }
-    for size in [None, Some(0), Some(5)] {
-        let response = csi::GetCapacityResponse { maximum_volume_size: size, ..Default::default() };
-        assert_eq!(csi::GetCapacityResponse::decode(&*response.encode_to_vec()).unwrap(), response);
-    }
-}
-
-#[test]
-fn timestamp_absent_in_snapshot() {
-    assert_eq!(csi::Snapshot::decode(&[][..]).unwrap().creation_time, None);
 }
