@@ -82,7 +82,10 @@ impl Kind {
     pub fn grow(self, mounted: &Path, device: &Path) -> Result<(), OsError> {
         let directory = File::open(mounted).context("open", mounted)?;
         let grown = match self {
-            Self::Ext4 => control::resize_ext4(&directory, ext4::usable_blocks(device)?),
+            Self::Ext4 => match ext4::missing_blocks(device)? {
+                Some(blocks) => control::resize_ext4(&directory, blocks),
+                None => Ok(()),
+            },
             Self::Xfs => control::resize_xfs(&directory, xfs::usable_blocks(device)?, xfs::INODES_PERCENT),
         };
         grown.context("grow filesystem", mounted)

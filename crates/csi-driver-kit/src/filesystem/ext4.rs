@@ -21,15 +21,19 @@ use crate::os_error::{Context as _, OsError};
 /// Bytes of the smallest filesystem.
 pub(super) const SMALLEST: u64 = 1 << 20;
 
-/// The blocks that the filesystem on `device` can have now: a last group too small for its own tables is left out.
-pub(super) fn usable_blocks(device: &Path) -> Result<u64, OsError> {
+/// The blocks that the filesystem on `device` could have and has not; `None` if it has them all. A last group too small for its
+/// own tables is left out.
+///
+/// The kernel is not to be asked for the size that is there already: without CAP_SYS_RESOURCE it refuses even that.
+pub(super) fn missing_blocks(device: &Path) -> Result<Option<u64>, OsError> {
     let mut file = File::open(device).context("open", device)?;
     let bytes = file.seek(SeekFrom::End(0)).context("find the end of", device)?;
     let mut superblock = [0; 1024];
     file.read_exact_at(&mut superblock, 1024).context("read", device)?;
-    let inodes_per_group = layout::inodes_per_group(&superblock)
-        .ok_or_else(|| OsError::new("find an ext4 of the expected kind in", device, Errno::INVAL))?;
-    Ok(layout::usable(bytes / BLOCK, inodes_per_group))
+    let known = layout::inodes_per_group(&superblock).zip(layout::blocks(&superblock));
+    let (inodes_per_group, blocks) =
+        known.ok_or_else(|| OsError::new("find an ext4 of the expected kind in", device, Errno::INVAL))?;
+    Ok(Some(layout::usable(bytes / BLOCK, inodes_per_group)).filter(|usable| *usable > blocks))
 }
 
 /// Writes an empty ext4 of `bytes` bytes into `file`, which `path` is the name of, and forces it to the disk.

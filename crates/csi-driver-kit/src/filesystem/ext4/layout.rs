@@ -102,18 +102,25 @@ fn overhead(group: u64, inodes_per_group: u32) -> u64 {
     u64::from(has_superblock(group)) + u64::from(has_descriptors(group)) + 2 + table_blocks(inodes_per_group)
 }
 
+fn number(superblock: &[u8], offset: usize) -> Option<u32> {
+    let bytes = superblock.get(offset..offset + 4)?;
+    bytes.try_into().ok().map(u32::from_le_bytes)
+}
+
+/// Blocks of the filesystem with this superblock; never more than [`MOST_BLOCKS`], so that one number holds them.
+pub(super) fn blocks(superblock: &[u8]) -> Option<u64> {
+    number(superblock, 0x4).map(u64::from)
+}
+
 /// Inodes per group of a filesystem with this superblock, if it is one that [`Layout`] could have made.
 pub(super) fn inodes_per_group(superblock: &[u8]) -> Option<u32> {
-    let number = |offset: usize| {
-        let bytes = superblock.get(offset..offset + 4)?;
-        bytes.try_into().ok().map(u32::from_le_bytes)
-    };
+    let number = |offset| number(superblock, offset);
     let ext4 = superblock.get(0x38..0x3A)? == 0xEF53_u16.to_le_bytes();
     let same = ext4 && number(0x18)? == 2 && number(0x60)? & META_BG != 0;
     number(0x28).filter(|_| same)
 }
 
-/// See [`super::usable_blocks`].
+/// See [`super::missing_blocks`].
 pub(super) fn usable(blocks: u64, inodes_per_group: u32) -> u64 {
     let blocks = blocks.min(MOST_BLOCKS);
     let rest = blocks % BLOCKS_PER_GROUP;
