@@ -34,7 +34,12 @@ pub(crate) fn build(repository: &Path) -> Result<Vec<(String, PathBuf)>> {
     run_cargo(cargo.args(["--workspace", "--bins", "--profile", "lab"]))?;
     step.done();
     let folder = places::target(repository).join(&target).join("lab");
-    Ok(sidecars::binaries().map(|name| (name.to_owned(), folder.join(name))).collect())
+    Ok(built().map(|name| (name.to_owned(), folder.join(name))).collect())
+}
+
+/// What the lab needs of our binaries: those of the images, and the example.
+fn built() -> impl Iterator<Item = &'static str> {
+    sidecars::binaries().chain([sidecars::EXAMPLE_DRIVER])
 }
 
 /// Binaries of the same names that somebody else built.
@@ -46,7 +51,7 @@ pub(crate) fn ready_made(dir: &Path) -> Result<Vec<(String, PathBuf)>> {
         }
         Ok((name.to_owned(), file))
     };
-    sidecars::binaries().map(file).collect()
+    built().map(file).collect()
 }
 
 /// A `cargo build` that links statically for `target`; what to build is yet to be said.
@@ -102,7 +107,7 @@ pub(crate) fn write_all(folder: &Path, binaries: &[(String, PathBuf)]) -> Result
 /// Writes the archives of our own images.
 pub(crate) fn write_ours(folder: &Path, binaries: &[(String, PathBuf)]) -> Result<Vec<Archive>> {
     let write = |(name, file): &(String, PathBuf)| write_binary(folder, &sidecars::image(name), name, file);
-    binaries.iter().map(write).collect()
+    binaries.iter().filter(|(name, _)| name != sidecars::EXAMPLE_DRIVER).map(write).collect()
 }
 
 /// What an image holds and starts.

@@ -128,6 +128,16 @@ pub(crate) const REGISTRAR: &Shipped = &Shipped {
     account: None,
 };
 
+/// Lets kubelet restart a driver that hangs.
+pub(crate) const LIVENESS_PROBE: &Shipped = &Shipped {
+    binary: "livenessprobe",
+    package: "livenessprobe",
+    manifest: "driver.yaml",
+    set: "csi-hostpathplugin",
+    container: "liveness-probe",
+    account: None,
+};
+
 /// The driver, last of all: the others end when it does.
 pub(crate) const DRIVER: &Shipped = &Shipped {
     binary: "hostpathplugin",
@@ -139,10 +149,13 @@ pub(crate) const DRIVER: &Shipped = &Shipped {
 };
 
 /// Every program.
-pub(crate) const SHIPPED: &[&Shipped] = &[PROVISIONER, ATTACHER, RESIZER, REGISTRAR, DRIVER];
+pub(crate) const SHIPPED: &[&Shipped] = &[PROVISIONER, ATTACHER, RESIZER, REGISTRAR, LIVENESS_PROBE, DRIVER];
 
 /// Binaries that have an image and no place in `deploy/hostpath`: scenarios of their own start them.
-const UNDEPLOYED: &[&str] = &["livenessprobe", "snapshot-conversion-webhook"];
+const UNDEPLOYED: &[&str] = &["snapshot-conversion-webhook"];
+
+/// The driver that is the example of `csi-driver-kit`: it has no image, scenarios run it as a plain process.
+pub(crate) const EXAMPLE_DRIVER: &str = "directories";
 
 /// The binaries of all images.
 pub(crate) fn binaries() -> impl Iterator<Item = &'static str> {

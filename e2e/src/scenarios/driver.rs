@@ -40,6 +40,9 @@ pub(super) fn all() -> Vec<Scenario> {
         scenario("csi_sanity_finds_nothing_wrong_with_the_hostpath_driver", Extent::Images, |cluster| {
             Box::pin(sanity::run(cluster))
         }),
+        scenario("csi_sanity_finds_nothing_wrong_with_the_example_driver", Extent::Images, |cluster| {
+            Box::pin(sanity::example(cluster))
+        }),
         scenario("a_hung_driver_is_restarted_and_a_slow_one_left_alone", Extent::Images, |cluster| {
             Box::pin(liveness::judged(cluster))
         }),
