@@ -18,6 +18,7 @@ mod attach;
 mod bad_input;
 mod calls;
 mod containers;
+mod crash;
 mod failover;
 mod growth;
 mod liveness;
@@ -42,6 +43,9 @@ pub(super) fn all() -> Vec<Scenario> {
         }),
         scenario("csi_sanity_finds_nothing_wrong_with_the_example_driver", Extent::Images, |cluster| {
             Box::pin(sanity::example(cluster))
+        }),
+        scenario("a_driver_killed_at_random_moments_keeps_what_it_acknowledged", Extent::Images, |cluster| {
+            Box::pin(crash::killed(cluster))
         }),
         scenario("a_hung_driver_is_restarted_and_a_slow_one_left_alone", Extent::Images, |cluster| {
             Box::pin(liveness::judged(cluster))
