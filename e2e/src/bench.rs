@@ -2,10 +2,11 @@
 //!
 //! One run measures our release binaries and, if `BASELINE_BIN_DIR` is set, a second set of binaries with the same
 //! names in the same cluster with the same load, one after the other. Nothing but the control plane runs: the driver
-//! is the scripted one, in this process, so that a measurement is about the sidecar and not about a file system.
+//! is the scripted one, in this process, so that a measurement is about the sidecar and not about a file system; except
+//! where the hostpath driver itself is measured.
 //!
-//! [`build`] makes the binaries, [`sidecar`] runs and reads one of them, [`cache`], [`idle`], [`lives`], [`queued`] and [`crowd`]
-//! are the measurements, [`report`] is what a person and a program get to see.
+//! [`build`] makes the binaries, [`sidecar`] runs and reads one of them, [`cache`], [`idle`], [`lives`], [`queued`], [`volumes`] and
+//! [`crowd`] are the measurements, [`report`] is what a person and a program get to see.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -16,7 +17,7 @@ use testkit::driver::{ControllerCapability, DriverConfig, ScriptedDriver};
 use crate::cluster::Cluster;
 use crate::places;
 use crate::progress::say;
-use crate::sidecars::{self, sidecars};
+use crate::sidecars::{self, SHIPPED};
 use report::Report;
 
 pub(crate) mod build;
@@ -28,11 +29,15 @@ mod load;
 mod queued;
 mod report;
 mod sidecar;
+mod volumes;
 
 /// Name of the provisioner's binary.
 const PROVISIONER: &str = sidecars::PROVISIONER.binary;
 /// Name of the registrar's binary.
 const REGISTRAR: &str = sidecars::REGISTRAR.binary;
+
+/// The measurements, in their order; crowd is the last, because it stops the controller manager.
+pub(crate) const PARTS: [&str; 6] = ["cache", "idle", "lives", "queued", "volumes", "crowd"];
 
 /// What the attacher says when its caches are filled, here and upstream.
 const ATTACHER_READY: &[&str] = &["Starting CSI attacher"];
@@ -104,30 +109,43 @@ impl Bench<'_> {
     }
 }
 
-/// Measures the binaries in `binaries` and those of `BASELINE_BIN_DIR`, prints the table, writes `bench.json`.
-pub(crate) async fn run(cluster: &Cluster, binaries: &Path) -> Result<ExitCode> {
+/// Measures the binaries in `binaries` and those of `BASELINE_BIN_DIR`, prints the table, writes `bench.json`; or only one of the
+/// [`PARTS`] of that, which is written nowhere.
+pub(crate) async fn run(cluster: &Cluster, binaries: &Path, only: Option<&str>) -> Result<ExitCode> {
     let dir = cluster.spec.dir.join("bench");
     std::fs::create_dir_all(&dir)?;
     let bench = Bench { cluster, dir };
     let sets = sets(binaries);
     warn_if_busy();
     let mut report = Report::default();
-    cache::measure(&mut report)?;
-    for set in &sets {
-        idle::measure(&bench, set, &mut report).await.with_context(|| failed("idle", set))?;
+    for part in PARTS.iter().filter(|part| only.is_none_or(|only| only == **part)) {
+        measure(part, &bench, &sets, &mut report).await?;
     }
-    for set in &sets {
-        lives::measure(&bench, set, &mut report).await.with_context(|| failed("volume lives", set))?;
-    }
-    for set in &sets {
-        queued::measure(&bench, set, &mut report).await.with_context(|| failed("queued operations", set))?;
-    }
-    crowd::measure(&bench, &sets, &mut report).await?;
     println!("{}", report.table(places::variable("BASELINE_BIN_DIR").as_deref()));
-    for file in report.save(&cluster.spec.repository)? {
-        say(&format!("the same rows are in {}", file.display()));
+    if only.is_none() {
+        for file in report.save(&cluster.spec.repository)? {
+            say(&format!("the same rows are in {}", file.display()));
+        }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn measure(part: &str, bench: &Bench<'_>, sets: &[Set], report: &mut Report) -> Result<()> {
+    match part {
+        "cache" => return cache::measure(report),
+        "crowd" => return crowd::measure(bench, sets, report).await,
+        _ => {}
+    }
+    for set in sets {
+        let measured = match part {
+            "idle" => idle::measure(bench, set, report).await,
+            "lives" => lives::measure(bench, set, report).await,
+            "queued" => queued::measure(bench, set, report).await,
+            _ => volumes::measure(bench, set, report).await,
+        };
+        measured.with_context(|| failed(part, set))?;
+    }
+    Ok(())
 }
 
 /// Other programs' work makes times longer; CPU seconds and memory hardly change.
@@ -148,7 +166,7 @@ fn sets(binaries: &Path) -> Vec<Set> {
     let mut sets = vec![Set { column: Column::Ours, dir: binaries.to_path_buf() }];
     match places::variable("BASELINE_BIN_DIR") {
         Some(dir) => {
-            for binary in sidecars().map(|sidecar| sidecar.binary) {
+            for binary in SHIPPED.iter().map(|shipped| shipped.binary) {
                 if !places::is_executable(&dir.join(binary)) {
                     let dir = dir.display();
                     say(&format!("BASELINE_BIN_DIR={dir} has no {binary}: its baseline stays empty"));

@@ -58,12 +58,20 @@ fn command() -> Command {
                 .arg(Arg::new("filter").default_value("").help("Only scenarios whose name contains this")),
         )
         .subcommand(
-            Command::new("bench").about("Measure what the sidecars cost; BASELINE_BIN_DIR=DIR compares").arg(
-                Arg::new("profile")
-                    .long("profile")
-                    .default_value("release")
-                    .help("Cargo profile of the binaries that are measured (BENCH_BIN_DIR: ready ones)"),
-            ),
+            Command::new("bench")
+                .about("Measure what the sidecars cost; BASELINE_BIN_DIR=DIR compares")
+                .arg(
+                    Arg::new("profile")
+                        .long("profile")
+                        .default_value("release")
+                        .help("Cargo profile of the binaries that are measured (BENCH_BIN_DIR: ready ones)"),
+                )
+                .arg(
+                    Arg::new("only")
+                        .long("only")
+                        .value_parser(bench::PARTS)
+                        .help("One part alone, printed and not written to bench.json"),
+                ),
         )
         .subcommand(
             Command::new("images")
@@ -117,7 +125,8 @@ pub(crate) fn run() -> Result<ExitCode> {
             progress::started();
             let profile = arguments.get_one::<String>("profile").map_or("release", String::as_str);
             let binaries = bench::build::provide(&places::repository()?, profile)?;
-            request(Task::Bench { binaries }, Extent::ControlPlane)
+            let only = arguments.get_one("only").cloned();
+            request(Task::Bench { binaries, only }, Extent::ControlPlane)
         }
         Some(("cache-memory", arguments)) => {
             let kind = arguments.get_one::<String>("kind").map_or("", String::as_str);

@@ -35,7 +35,7 @@ async fn work(cluster: &Cluster) -> Result<ExitCode> {
     match &cluster.spec.task {
         Task::Command(words) => command(cluster, words),
         Task::Demo => demo::run(cluster).await,
-        Task::Bench { binaries } => bench::run(cluster, binaries).await,
+        Task::Bench { binaries, only } => bench::run(cluster, binaries, only.as_deref()).await,
         Task::Test { filter } => scenarios::run(cluster, filter).await,
     }
 }

@@ -30,8 +30,8 @@ pub(crate) enum Task {
     Demo,
     /// The scenarios whose names contain the filter.
     Test { filter: String },
-    /// What the sidecars in a folder cost.
-    Bench { binaries: PathBuf },
+    /// What the programs in a folder cost, or one part of that.
+    Bench { binaries: PathBuf, only: Option<String> },
 }
 
 /// An image archive ready to be imported.

@@ -1,22 +1,22 @@
-//! The binaries to be measured: built as they are released, static, nothing but the sidecars.
+//! The binaries to be measured: built as they are released, static, nothing but what is shipped.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
 use crate::progress::Step;
-use crate::sidecars::sidecars;
+use crate::sidecars::SHIPPED;
 use crate::{images, places};
 
-/// Builds the sidecars in a cargo profile and says in which folder they are; `BENCH_BIN_DIR` names ready ones instead.
+/// Builds what is shipped in a cargo profile and says in which folder they are; `BENCH_BIN_DIR` names ready ones instead.
 pub(crate) fn provide(repository: &Path, profile: &str) -> Result<PathBuf> {
     let dir = match places::variable("BENCH_BIN_DIR") {
         Some(dir) => dir,
         None => build(repository, profile)?,
     };
-    for sidecar in sidecars() {
-        if !places::is_executable(&dir.join(sidecar.binary)) {
-            bail!("{} has no program {} to be measured", dir.display(), sidecar.binary);
+    for shipped in SHIPPED {
+        if !places::is_executable(&dir.join(shipped.binary)) {
+            bail!("{} has no program {} to be measured", dir.display(), shipped.binary);
         }
     }
     Ok(dir)
@@ -24,7 +24,7 @@ pub(crate) fn provide(repository: &Path, profile: &str) -> Result<PathBuf> {
 
 fn build(repository: &Path, profile: &str) -> Result<PathBuf> {
     let target = images::host_target()?;
-    let packages: Vec<&str> = sidecars().map(|sidecar| sidecar.package).collect();
+    let packages: Vec<&str> = SHIPPED.iter().map(|shipped| shipped.package).collect();
     let step =
         Step::start(format!("building {} (profile {profile}; minutes the first time)", packages.join(", ")));
     let mut cargo = images::static_build(repository, &target);

@@ -11,7 +11,7 @@ use super::report::{Report, Row};
 use super::sidecar::{Memory, Sidecar};
 use super::{Bench, Column, PROVISIONER, REGISTRAR, Set};
 use crate::progress::Step;
-use crate::sidecars::{ATTACHER, RESIZER};
+use crate::sidecars::{ATTACHER, LIVENESS_PROBE, RESIZER};
 
 /// Bytes of a MiB.
 pub(super) const MIB: f64 = 1024.0 * 1024.0;
@@ -30,12 +30,16 @@ pub(super) const PROVISIONER_READY: &[&str] = &["Started provisioner controller"
 /// What the registrar says when kubelet can find it, here and upstream.
 const REGISTRAR_READY: &[&str] = &["Registration Server started"];
 
+/// What the livenessprobe says when kubelet can ask it, here and upstream.
+const LIVENESS_PROBE_READY: &[&str] = &["ServeMux listening"];
+
 /// What is measured: the binary, the most idle memory it may take in MiB (the issues' goals), what it says when it is ready.
-const MEASURED: [(&str, Option<f64>, &[&str]); 4] = [
+const MEASURED: [(&str, Option<f64>, &[&str]); 5] = [
     (PROVISIONER, Some(8.0), PROVISIONER_READY),
     (REGISTRAR, Some(4.0), REGISTRAR_READY),
     (ATTACHER.binary, None, super::ATTACHER_READY),
     (RESIZER.binary, None, super::RESIZER_READY),
+    (LIVENESS_PROBE.binary, None, LIVENESS_PROBE_READY),
 ];
 
 /// Measures size, start and idle memory of every sidecar.
@@ -53,6 +57,8 @@ pub(super) async fn measure(bench: &Bench<'_>, set: &Set, report: &mut Report) -
         let Some(binary) = set.binary(name) else { continue };
         let (arguments, shown) = if name == REGISTRAR {
             (registrar_arguments(bench, column, &socket)?, "--csi-address=S --kubelet-registration-path=S")
+        } else if name == LIVENESS_PROBE.binary {
+            (vec![format!("--csi-address={}", socket.display())], "--csi-address=S")
         } else {
             (bench.arguments(&socket), "--csi-address=S --kubeconfig=K")
         };

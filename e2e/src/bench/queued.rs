@@ -80,7 +80,7 @@ impl Run<'_> {
 }
 
 /// Median and 99th percentile.
-fn percentiles(mut latencies: Vec<Duration>) -> (Duration, Duration) {
+pub(super) fn percentiles(mut latencies: Vec<Duration>) -> (Duration, Duration) {
     latencies.sort_unstable();
     let at = |part: usize| latencies.get(latencies.len() * part / 100).copied().unwrap_or_default();
     (at(50), at(99))
