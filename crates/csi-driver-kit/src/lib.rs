@@ -5,7 +5,8 @@
 //!   at a time per volume ([`exclusivity`]), log lines without secrets, durations ([`metrics`]), a clean stop.
 //! - Linux without external programs: [`mounts`], [`loop_device`], [`filesystem`], [`space`],
 //!   [`tree`], [`remove_tree`].
-//! - [`durable`]: a small file that survives crashes and full disks, and the lock on the directory around it.
+//! - [`durable`]: a small file that survives crashes and full disks, and the lock on the directory around it; [`journal`]:
+//!   what has changed since, for drivers with much to remember.
 //! - [`os_error`]: what the kernel refused, where, and which status code that is.
 
 mod call_log;
@@ -14,6 +15,7 @@ pub mod durable;
 pub mod endpoint;
 pub mod exclusivity;
 pub mod filesystem;
+pub mod journal;
 pub mod loop_device;
 pub mod metrics;
 pub mod mounts;

@@ -73,6 +73,11 @@ impl Hostpath {
         Ok(driver)
     }
 
+    /// To be called when no call will come any more: whoever reads the state file next, upstream's driver maybe, finds all in it.
+    pub fn close(&self) -> Result<(), Error> {
+        self.store.fold()
+    }
+
     /// The settings.
     pub fn config(&self) -> &Config {
         &self.config

@@ -13,7 +13,8 @@
 //! | `filesystem` | StorageClass | not in upstream: `xfs` or `ext4` makes a mounted volume an image with a filesystem of its own size, which grows under the pod when the claim does; without it the volume is a directory of the node's filesystem, as upstream's. The kernel lets ext4 grow only where the container has CAP_SYS_RESOURCE; a privileged one usually has |
 //! | `ignoreFailedRead` | VolumeSnapshotClass, VolumeGroupSnapshotClass | leave files out that cannot be read |
 //!
-//! A state directory is understood by upstream's driver as well, except for volumes with a filesystem of their own.
+//! A state directory is understood by upstream's driver as well, except for volumes with a filesystem of their own, once this one was
+//! stopped: while it runs, and when it was killed, the latest changes are in a journal that upstream does not know ([`store`]).
 
 pub mod config;
 mod controller;
@@ -72,8 +73,9 @@ pub async fn run(parsed: Parsed, context: Context) -> Result<(), Exit> {
     let metrics = metrics::register(context.metrics.registry(), &config.driver_name)
         .map_err(|error| Exit::failure(1, "Failed to register metrics").because(error))?;
     let driver = Hostpath::open(config, context.random.clone(), Steps::default()).map_err(not_initialized)?;
+    let driver = Arc::new(driver);
     stop_on_other_signals(&context.shutdown)?;
-    let service = Plugin::measured(Arc::new(driver), Some(metrics));
+    let service = Plugin::measured(driver.clone(), Some(metrics));
     serve_documented(&parsed, &context).await?;
     let listener = Listener::bind(&endpoint).await.map_err(not_listening)?;
     tracing::info!(address = %endpoint, "Listening for connections");
@@ -82,6 +84,9 @@ pub async fn run(parsed: Parsed, context: Context) -> Result<(), Exit> {
         listener.serve(service, context.shutdown.requested(), grace).await.map_err(not_listening)?;
     if !finished {
         tracing::warn!("Calls were still running at the end of the grace period; the next start clears up");
+    }
+    if let Err(error) = driver.close() {
+        tracing::warn!(%error, "The journal was not folded into the state file; the next start does it");
     }
     Ok(())
 }

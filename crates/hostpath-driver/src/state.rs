@@ -3,6 +3,7 @@
 //! Keys are upstream's. A few more are written at the end of a record, which upstream ignores; without them (a file
 //! that upstream wrote) the checks that need them are skipped.
 
+mod changes;
 mod snapshot;
 mod table;
 
@@ -244,6 +245,7 @@ impl State {
                 .map_err(serde::de::Error::custom)?;
             state.groups.put(group);
         }
+        state.forget_changes();
         Ok(state)
     }
 }
@@ -251,6 +253,10 @@ impl State {
 /// Refuses what would make the driver touch a wrong file or lose a volume.
 fn check(state: &State, volume: &Volume) -> Result<(), String> {
     check_id("VolID", &volume.id, state.volume(&volume.id).is_some())?;
+    check_filesystem(volume)
+}
+
+fn check_filesystem(volume: &Volume) -> Result<(), String> {
     if !volume.filesystem.is_empty() && volume.filesystem().is_none() {
         return Err(format!("Filesystem {:?} of volume {:?} is unknown", volume.filesystem, volume.id));
     }
@@ -264,7 +270,7 @@ fn check_id(key: &str, id: &str, twice: bool) -> Result<(), String> {
     if twice { Err(format!("{key} {id:?} is there twice")) } else { Ok(()) }
 }
 
-/// Ends of the names of the driver's own files: the state, and upstream's snapshots.
+/// Ends of the names of the driver's own files: the state, and upstream's snapshots. Others begin with a dot.
 const OWN_NAMES: [&str; 2] = ["state.json", ".snap"];
 
 /// Whether a handle can be the name of a file in the state directory without hitting one of the driver's own.

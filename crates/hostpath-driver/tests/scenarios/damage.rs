@@ -90,6 +90,7 @@ fn upstreams_directory_is_taken_over() {
     assert_eq!(volume.volume_id, "11111111-c6d1-11f0-a1a1-0242ac110002");
     driver.delete_volume(&volume.volume_id).unwrap();
     assert!(state.join("some.snap").exists());
+    driver.close().unwrap();
     let written: serde_json::Value =
         serde_json::from_slice(&std::fs::read(state.join("state.json")).unwrap()).unwrap();
     assert_eq!(written["Snapshots"][0]["Id"], "some", "snapshots are carried along");

@@ -154,6 +154,20 @@ fn every_signal_to_stop_ends_with_0_and_without_a_socket() {
     }
 }
 
+/// The state file is what upstream's driver would go on with.
+#[tokio::test]
+async fn a_stopped_driver_leaves_nothing_in_the_journal_and_a_killed_one_loses_nothing() {
+    let place = Place::new();
+    for (signal, names) in [(Signal::TERM, 1), (Signal::KILL, 1), (Signal::TERM, 3)] {
+        let mut driver = Driver::start(&place, &[]);
+        let request = create_request(&format!("{signal:?}-{names}"), MIB, false);
+        dial(&place).await.create_volume(request, options()).await.unwrap();
+        driver.signal(signal);
+        driver.wait();
+        assert_eq!(recorded(&place).len(), names, "in state.json after {signal:?}");
+    }
+}
+
 #[tokio::test]
 async fn log_lines_have_upstreams_form_and_no_secret() {
     let place = Place::new();

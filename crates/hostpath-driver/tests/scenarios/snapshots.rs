@@ -334,6 +334,7 @@ fn snapshots_of_upstreams_driver() {
     let id = create(&driver, "v", MIB, false);
     std::fs::write(place.state_dir().join(&id).join("file"), "content").unwrap();
     let snapshot = cut(&driver, "s", &id).snapshot_id;
+    driver.close().unwrap();
     drop(driver);
     let path = place.state_dir().join("state.json");
     let mut state: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
