@@ -1,5 +1,7 @@
 //! The command line of csi-provisioner as values that make sense, or the reason why it does not (sheet 2, 13.13).
 
+use std::time::Duration;
+
 use sidecar_core::controller::CommonFlags;
 use sidecar_core::exit::Exit;
 use sidecar_core::flags::{Binary, Parsed, pending};
@@ -24,6 +26,12 @@ pub struct Flags {
     pub leak_protection: bool,
     /// Claims, and volumes, in progress at a time.
     pub workers: usize,
+    /// Keep the volume mode of snapshots that are restored.
+    pub keep_volume_mode: bool,
+    /// Sources of clones looked after at a time; with none, a claim that was cloned once cannot be deleted any more.
+    pub clone_workers: usize,
+    /// How often protection of snapshots that serves nothing is removed.
+    pub sweep_interval: Option<Duration>,
 }
 
 impl Flags {
@@ -38,6 +46,10 @@ impl Flags {
             controller_publish_readonly: parsed.bool("controller-publish-readonly"),
             leak_protection: parsed.bool("leak-protection"),
             workers: workers(parsed)?,
+            keep_volume_mode: parsed.bool("prevent-volume-mode-conversion"),
+            clone_workers: usize::try_from(parsed.uint("cloning-protection-threads")).unwrap_or(usize::MAX),
+            sweep_interval: Some(parsed.duration("snapshot-orphan-sweep-interval"))
+                .filter(|interval| !interval.is_zero()),
         })
     }
 }

@@ -37,6 +37,7 @@ impl Provisioning {
         let (flags, context) = (&self.flags, &self.controller.context);
         let component =
             events::process_component(self.driver.names.name(), &context.hostname, &context.random.uuid());
+        let capabilities = self.driver.capabilities;
         let metrics = Metrics::register(context.metrics.registry())
             .map_err(|error| Exit::failure(1, "Failed to register metrics").because(error))?;
         Ok(Parts {
@@ -54,6 +55,11 @@ impl Provisioning {
             retry_start: flags.common.retry_start,
             retry_max: flags.common.retry_max,
             leak_protection: flags.leak_protection,
+            clone_workers: if capabilities.clone_volume { flags.clone_workers } else { 0 },
+            sweep: flags
+                .sweep_interval
+                .filter(|_| capabilities.create_delete_snapshot)
+                .map(|interval| (context.caches.clone(), interval)),
         })
     }
 }

@@ -6,8 +6,7 @@
 //! when it works in `lead`.
 //!
 //! A drop-in replacement for the external-provisioner of kubernetes-csi: flags, objects, events, metrics, lease and RBAC
-//! rules are the same. Not here yet, and refused with an event or at start: data sources, in-tree migration, topology,
-//! storage capacity, node deployment.
+//! rules are the same. Not here yet, and refused with an event or at start: topology, storage capacity, node deployment.
 
 mod driver;
 mod events;

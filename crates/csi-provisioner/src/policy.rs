@@ -7,7 +7,8 @@
 //! |---|---|
 //! | [`names`] | which provisioner names are ours, what a volume is called |
 //! | [`claim`] | is this claim ours to provision, now? |
-//! | [`data_source`] | where would the content come from, and do we handle that? |
+//! | [`data_source`] | where does the content come from, may it be used, what does the driver call it? |
+//! | [`migration`] | what are class and volume of an in-tree plugin to the driver, and the other way round? |
 //! | [`parameters`] | what of the StorageClass parameters goes to the driver, which file system? |
 //! | [`secrets`] | which Secrets does a volume use? |
 //! | [`prepare`] | the `CreateVolume` request, or why there cannot be one |
@@ -16,6 +17,7 @@
 //! | [`volume`] | the PersistentVolume to save |
 //! | [`state`] | is the driver still busy after this error, and what follows from it? |
 //! | [`deletion`] | is this volume ours, does it need the finalizer, may it be deleted, with which secret? |
+//! | [`protection`] | may a snapshot or claim go that something was made from? |
 
 pub(crate) mod claim;
 pub(crate) mod data_source;
@@ -25,6 +27,7 @@ pub(crate) mod migration;
 pub(crate) mod names;
 pub(crate) mod parameters;
 pub(crate) mod prepare;
+pub(crate) mod protection;
 pub(crate) mod secrets;
 pub(crate) mod state;
 pub(crate) mod volume;

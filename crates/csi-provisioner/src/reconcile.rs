@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! watches ──► feed ──► claim queue ──► claims ──► attempt (driver) ──► save ──► API server
-//!                └───► volume queue ─► volumes (driver, API server)       └──► unsaved queue
+//!                ├───► volume queue ─► volumes (driver, API server)       └──► unsaved queue
+//!                └───► clone queue ──► clones (API server)
 //! ```
 //!
 //! A reconcile never waits in a worker: what has to happen later is an [`Outcome`], what has to wait for something else
@@ -12,11 +13,15 @@
 mod api;
 mod attempt;
 mod claims;
+mod clones;
 mod feed;
+mod filling;
 mod guard;
 mod locks;
 mod memory;
 mod save;
+mod snapshots;
+mod sources;
 mod stores;
 mod volumes;
 
@@ -25,6 +30,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use csi_client::Connection;
+use sidecar_core::cache::Caches;
 use sidecar_core::clock::Clock;
 use sidecar_core::events::Recorder;
 use sidecar_core::metrics::WorkqueueMetrics;
@@ -60,6 +66,10 @@ pub(crate) struct Parts {
     pub(crate) retry_max: Duration,
     /// Keep claims while their volumes are being made.
     pub(crate) leak_protection: bool,
+    /// Sources of clones looked after at a time; 0 where nothing is cloned.
+    pub(crate) clone_workers: usize,
+    /// Where snapshots can be watched and how often their protection is reviewed, if that is to be done.
+    pub(crate) sweep: Option<(Caches, Duration)>,
 }
 
 /// What all reconciles share.
@@ -79,6 +89,10 @@ struct Shared {
     stores: Stores,
     claims: Queue<Uid>,
     volumes: Queue<Interned>,
+    /// Claims, by namespace and name, that others were cloned from and that are to go.
+    clone_sources: Queue<Interned>,
+    clone_workers: usize,
+    sources: sources::Sources,
     unsaved: save::UnsavedVolumes,
     locks: locks::Locks,
     memory: memory::Memory,
@@ -90,16 +104,32 @@ struct Shared {
 
 /// Provisions and deletes until `stop` is cancelled, then finishes what is in progress and saves what is not saved.
 pub(crate) async fn run(parts: Parts, stores: Stores, stop: CancellationToken) {
-    let workers = parts.workers;
+    let (workers, clone_workers, sweep) = (parts.workers, parts.clone_workers, parts.sweep.clone());
     let shared = Arc::new(Shared::new(parts, stores));
     let _left = shared.unsaved.report_left();
-    let feed = feed::run(shared.clone());
+    let background = async {
+        let sweep = async {
+            if let Some((caches, every)) = sweep {
+                shared.sweep_snapshots(caches, every).await;
+            }
+        };
+        tokio::join!(feed::run(shared.clone()), sweep)
+    };
     let claims = reconcile(&shared, shared.claims.clone(), workers, "claim", |shared, uid| async move {
         shared.sync_claim(&uid).await
     });
     let volumes = reconcile(&shared, shared.volumes.clone(), workers, "volume", |shared, name| async move {
         shared.sync_volume(&name).await
     });
+    let clones = async {
+        if clone_workers > 0 {
+            let queue = shared.clone_sources.clone();
+            reconcile(&shared, queue, clone_workers, "cloned claim", |shared, key| async move {
+                shared.sync_clone_source(&key).await
+            })
+            .await;
+        }
+    };
     let savers = reconciler::run(
         shared.unsaved.queue.clone(),
         SAVERS,
@@ -109,7 +139,7 @@ pub(crate) async fn run(parts: Parts, stores: Stores, stop: CancellationToken) {
         },
         |_, _| {},
     );
-    let work = async { tokio::join!(claims, volumes) };
+    let work = async { tokio::join!(claims, volumes, clones) };
     let saved = async {
         work.await;
         // Only now can nothing new come.
@@ -123,7 +153,7 @@ pub(crate) async fn run(parts: Parts, stores: Stores, stop: CancellationToken) {
     tokio::select! {
         biased;
         () = async { tokio::join!(saved, savers, stopping); } => {}
-        () = feed => {}
+        _ = background => {}
     }
 }
 
@@ -161,7 +191,9 @@ impl Shared {
     fn new(parts: Parts, stores: Stores) -> Self {
         let backoff = Backoff::exponential(parts.retry_start, parts.retry_max);
         let claims = Queue::with_metrics(backoff.clone(), parts.workqueues.queue("claims"));
-        let volumes = Queue::with_metrics(backoff, parts.workqueues.queue("volumes"));
+        let volumes = Queue::with_metrics(backoff.clone(), parts.workqueues.queue("volumes"));
+        // Upstream gives both queues of claims the same name.
+        let clone_sources = Queue::with_metrics(backoff, parts.workqueues.queue("claims"));
         let unsaved =
             Queue::with_metrics(Backoff::controller_default(), parts.workqueues.queue("unsavedpvs"));
         Self {
@@ -179,6 +211,9 @@ impl Shared {
             locks: locks::Locks::new(claims.clone(), volumes.clone()),
             claims,
             volumes,
+            clone_sources,
+            clone_workers: parts.clone_workers,
+            sources: sources::Sources::default(),
             unsaved: save::UnsavedVolumes::new(unsaved),
             memory: memory::Memory::default(),
             slow: SlowSet::new(parts.retry_max),
@@ -196,5 +231,6 @@ impl Shared {
         self.stopping.store(true, Ordering::Relaxed);
         self.claims.shutdown();
         self.volumes.shutdown();
+        self.clone_sources.shutdown();
     }
 }

@@ -57,6 +57,7 @@ pub(crate) fn settings(
         topology: gates.enabled("Topology"),
         attributes_class,
         cross_namespace: gates.enabled("CrossNamespaceVolumeDataSource"),
+        keep_volume_mode: flags.keep_volume_mode,
         identity: format!(
             "{}-{}-{}",
             context.clock.now().as_millisecond(),

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use csi_client::csi::{CapacityRange, CreateVolumeRequest, DeleteVolumeRequest};
+use csi_client::csi::volume_content_source::{SnapshotSource, Type, VolumeSource};
+use csi_client::csi::{CapacityRange, CreateVolumeRequest, DeleteVolumeRequest, VolumeContentSource};
 
+use crate::policy::data_source::Content;
 use crate::policy::wish::VolumeWish;
 
 /// The request for a volume.
@@ -15,8 +17,17 @@ pub(crate) fn create(wish: &VolumeWish, secrets: &BTreeMap<String, String>) -> C
         parameters: wish.parameters.clone(),
         secrets: secrets.clone(),
         mutable_parameters: wish.mutable_parameters.clone(),
+        volume_content_source: wish.content.as_ref().map(content),
         ..CreateVolumeRequest::default()
     }
+}
+
+fn content(content: &Content) -> VolumeContentSource {
+    let source = match content {
+        Content::Snapshot(id) => Type::Snapshot(SnapshotSource { snapshot_id: id.clone() }),
+        Content::Volume(id) => Type::Volume(VolumeSource { volume_id: id.clone() }),
+    };
+    VolumeContentSource { r#type: Some(source) }
 }
 
 /// The request to delete a volume.

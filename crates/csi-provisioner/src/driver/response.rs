@@ -20,8 +20,12 @@ pub(crate) enum Rejected {
     },
 }
 
-/// Reads an answer to a request for `required` bytes.
-pub(crate) fn read(response: CreateVolumeResponse, required: i64) -> Result<Created, Rejected> {
+/// Reads an answer to a request for `required` bytes and, if `filled`, for content.
+pub(crate) fn read(
+    response: CreateVolumeResponse,
+    required: i64,
+    filled: bool,
+) -> Result<Created, Rejected> {
     let Some(volume) = response.volume else {
         return Err(Rejected::Unusable("driver answered CreateVolume without a volume"));
     };
@@ -35,6 +39,14 @@ pub(crate) fn read(response: CreateVolumeResponse, required: i64) -> Result<Crea
             volume_id: volume.volume_id,
             reason,
             orphan_prefix: ". Cleanup of volume ",
+        });
+    }
+    // Which content it is, the driver need not say in our words.
+    if filled && volume.content_source.is_none() {
+        return Err(Rejected::CleanUp {
+            volume_id: volume.volume_id,
+            reason: "volume content source missing".to_owned(),
+            orphan_prefix: ". cleanup of volume ",
         });
     }
     Ok(Created { volume_id: volume.volume_id, capacity, context: volume.volume_context })
@@ -69,13 +81,13 @@ mod tests {
 
     #[test]
     fn response_capacity_0_is_the_requested_size() {
-        assert_eq!(read(answer("id", 0), 100).unwrap().capacity, 100);
-        assert_eq!(read(answer("id", 120), 100).unwrap().capacity, 120);
+        assert_eq!(read(answer("id", 0), 100, false).unwrap().capacity, 100);
+        assert_eq!(read(answer("id", 120), 100, false).unwrap().capacity, 120);
     }
 
     #[test]
     fn response_capacity_80_of_100() {
-        let Err(Rejected::CleanUp { volume_id, reason, orphan_prefix }) = read(answer("id", 80), 100) else {
+        let Err(Rejected::CleanUp { volume_id, reason, orphan_prefix }) = read(answer("id", 80), 100, false) else {
             panic!("accepted")
         };
         assert_eq!(volume_id, "id");
@@ -88,8 +100,20 @@ mod tests {
     }
 
     #[test]
+    fn response_without_content_source() {
+        let Err(Rejected::CleanUp { reason, orphan_prefix, .. }) = read(answer("id", 100), 100, true) else {
+            panic!("accepted")
+        };
+        assert_eq!(
+            clean_up_message(&reason, orphan_prefix, "pv", Some("boom")),
+            "volume content source missing. cleanup of volume pv failed, volume is orphaned: boom"
+        );
+        assert!(read(answer("id", 100), 100, false).is_ok(), "none was asked for");
+    }
+
+    #[test]
     fn no_volume_or_empty_id_is_unusable() {
-        assert!(matches!(read(CreateVolumeResponse { volume: None }, 1), Err(Rejected::Unusable(_))));
-        assert!(matches!(read(answer("", 1), 1), Err(Rejected::Unusable(_))));
+        assert!(matches!(read(CreateVolumeResponse { volume: None }, 1, false), Err(Rejected::Unusable(_))));
+        assert!(matches!(read(answer("", 1), 1, false), Err(Rejected::Unusable(_))));
     }
 }

@@ -1,34 +1,73 @@
-//! Where the content of a new volume comes from.
+//! Where the content of a new volume comes from (sheet 5.3 rows 2 to 7, 5.6.1).
 //!
-//! Restoring snapshots and cloning claims are not part of this version. They are told apart from each other and from
-//! the kinds of external populators here, so that the first two are refused with a clear event and the third is left
-//! to its populator, exactly as the sheet has it (5.3 rows 2 to 7, 5.6.1).
+//! The checks of each kind of source are in [`restore`] and [`clone`], those for leaving the namespace in [`grants`].
+
+pub(crate) mod clone;
+pub(crate) mod grants;
+pub(crate) mod restore;
+
+use std::fmt;
 
 use sidecar_core::objects::Claim;
 
-/// The API group of VolumeSnapshots.
-const SNAPSHOT_GROUP: &str = "snapshot.storage.k8s.io";
+pub(crate) use snapshot_api::names::kinds::SNAPSHOT_GROUP;
+
+/// The kind of snapshots.
+const SNAPSHOT: &str = "VolumeSnapshot";
+/// The kind of claims.
+const CLAIM: &str = "PersistentVolumeClaim";
+
+/// An object by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
 
 /// The content that a claim asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Source {
     /// None: an empty volume.
     Empty,
     /// A VolumeSnapshot.
-    Snapshot {
-        /// Its name.
-        name: String,
-    },
+    Snapshot(Place),
     /// Another claim.
-    Claim {
-        /// Its name.
-        name: String,
-    },
+    Claim(Place),
     /// Something that an external populator fills the volume from.
     Populator {
         /// The kind of the source.
         kind: String,
     },
+}
+
+/// The content as the driver knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Content {
+    /// A snapshot of the driver.
+    Snapshot(String),
+    /// A volume of the driver.
+    Volume(String),
+}
+
+/// What a claim refers to, before it is known what that is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Reference<'a> {
+    /// API group, empty for the core group.
+    pub group: &'a str,
+    /// Kind.
+    pub kind: &'a str,
+    /// Name.
+    pub name: &'a str,
+    /// Namespace; that of the claim unless the reference names another.
+    pub namespace: &'a str,
 }
 
 /// Why a source is refused.
@@ -37,9 +76,6 @@ pub(crate) enum SourceError {
     /// A source in another namespace, while the gate is off.
     #[error("dataSourceRef namespace specified but the CrossNamespaceVolumeDataSource feature is disabled")]
     CrossNamespaceDisabled,
-    /// A source in another namespace: not in this version.
-    #[error("data sources in another namespace are not supported yet by this version")]
-    CrossNamespaceUnsupported,
     /// A source without name.
     #[error("the PVC source not found for PVC {0}")]
     NoName(String),
@@ -48,43 +84,52 @@ pub(crate) enum SourceError {
     WrongGroup(String),
 }
 
-/// The source of `claim`. `dataSource` wins over `dataSourceRef`.
-pub(crate) fn source(claim: &Claim, cross_namespace: bool) -> Result<Source, SourceError> {
-    let found = match (&claim.data_source, &claim.data_source_ref) {
+/// What `claim` refers to. `dataSource` wins over `dataSourceRef`.
+pub(crate) fn reference(claim: &Claim, cross_namespace: bool) -> Result<Option<Reference<'_>>, SourceError> {
+    let found = match (claim.data_source.as_deref(), claim.data_source_ref.as_deref()) {
         (Some(source), _) => source,
-        (None, Some(reference)) => {
-            let namespace = reference.namespace.as_deref().unwrap_or_default();
-            if !namespace.is_empty() && !cross_namespace {
-                return Err(SourceError::CrossNamespaceDisabled);
-            }
-            if !namespace.is_empty() && Some(namespace) != claim.meta.namespace.as_deref() {
-                return Err(SourceError::CrossNamespaceUnsupported);
-            }
-            reference
-        }
-        (None, None) => return Ok(Source::Empty),
+        (None, Some(reference)) => reference,
+        (None, None) => return Ok(None),
     };
-    let name = found.name.to_string();
-    if name.is_empty() {
+    // Only a reference can name a namespace. An empty one is none: upstream would look for grants in namespace "".
+    let elsewhere = found.namespace.as_deref().filter(|namespace| !namespace.is_empty());
+    if elsewhere.is_some() && !cross_namespace {
+        return Err(SourceError::CrossNamespaceDisabled);
+    }
+    Ok(Some(Reference {
+        group: found.api_group.as_deref().unwrap_or_default(),
+        kind: &found.kind,
+        name: &found.name,
+        namespace: elsewhere.unwrap_or_else(|| claim.meta.namespace()),
+    }))
+}
+
+/// The source of `claim`, which refers to `reference`.
+pub(crate) fn source(claim: &Claim, reference: Option<&Reference<'_>>) -> Result<Source, SourceError> {
+    let Some(reference) = reference else { return Ok(Source::Empty) };
+    if reference.name.is_empty() {
         return Err(SourceError::NoName(claim.meta.name.to_string()));
     }
-    let group = found.api_group.as_deref().unwrap_or_default();
-    match &*found.kind {
-        "VolumeSnapshot" if group != SNAPSHOT_GROUP => Err(SourceError::WrongGroup(group.to_owned())),
-        "VolumeSnapshot" => Ok(Source::Snapshot { name }),
-        "PersistentVolumeClaim" => Ok(Source::Claim { name }),
+    let place = Place { namespace: reference.namespace.to_owned(), name: reference.name.to_owned() };
+    match reference.kind {
+        SNAPSHOT if reference.group != SNAPSHOT_GROUP => {
+            Err(SourceError::WrongGroup(reference.group.to_owned()))
+        }
+        SNAPSHOT => Ok(Source::Snapshot(place)),
+        CLAIM => Ok(Source::Claim(place)),
         kind => Ok(Source::Populator { kind: kind.to_owned() }),
     }
 }
 
 impl Source {
-    /// The refusal of a kind of source that this version cannot use.
-    pub(crate) fn unsupported(&self) -> Option<String> {
+    /// The text for a problem with finding what the driver calls this source.
+    pub(crate) fn problem(&self, problem: impl fmt::Display) -> String {
         let (kind, name) = match self {
-            Self::Empty | Self::Populator { .. } => return None,
-            Self::Snapshot { name } => ("VolumeSnapshot", name),
-            Self::Claim { name } => ("PersistentVolumeClaim", name),
+            Self::Empty => ("", ""),
+            Self::Snapshot(place) => (SNAPSHOT, place.name.as_str()),
+            Self::Claim(place) => (CLAIM, place.name.as_str()),
+            Self::Populator { kind } => (kind.as_str(), ""),
         };
-        Some(format!("data source {name} of kind {kind} is not supported yet by this version"))
+        format!("error getting handle for DataSource Type {kind} by Name {name}: {problem}")
     }
 }

@@ -60,16 +60,24 @@ pub(crate) fn should_delete(volume: &Volume) -> bool {
     !gone_already && volume.phase == VolumePhase::Released && volume.reclaim == ReclaimPolicy::Delete
 }
 
+/// What the driver is told about a volume that it is to delete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Doomed {
+    /// What it calls the volume.
+    pub handle: String,
+    /// Whether the volume has the source of an in-tree plugin.
+    pub migrated: bool,
+}
+
 /// What deletion needs to know about the volume, if it can be deleted at all.
-pub(crate) fn handle<'a>(driver: &Driver, volume: &'a Volume) -> Result<&'a str, String> {
-    if let Some(source) = volume.in_tree.as_deref().map(|source| source.kind) {
-        return Err(migration::unsupported_volume(source));
-    }
-    if volume.driver.is_none() {
-        return Err("invalid CSI PV".to_owned());
-    }
+pub(crate) fn doomed(driver: &Driver, volume: &Volume) -> Result<Doomed, String> {
+    let handle = match (volume.in_tree.as_deref(), &volume.driver) {
+        (Some(source), _) => migration::translated_handle(volume, source)?,
+        (None, Some(_)) => volume.handle.to_string(),
+        (None, None) => return Err("invalid CSI PV".to_owned()),
+    };
     driver.capabilities.check_provisioning().map_err(str::to_owned)?;
-    Ok(&volume.handle)
+    Ok(Doomed { handle, migrated: volume.in_tree.is_some() })
 }
 
 /// The text for a volume that is still attached. Monitoring looks for it, so it stays as upstream has it.
@@ -104,7 +112,11 @@ impl fmt::Display for SecretChoiceError {
 /// Which Secret goes with the deletion of `volume`. `class` is its class, if the cache has it.
 ///
 /// Volumes carry it in annotations; for those from before that, it is told from the class.
-pub(crate) fn secret(volume: &Volume, class: Option<&Class>) -> Result<SecretChoice, SecretChoiceError> {
+pub(crate) fn secret(
+    names: &Provisioner,
+    volume: &Volume,
+    class: Option<&Class>,
+) -> Result<SecretChoice, SecretChoiceError> {
     if let (Some(name), Some(namespace)) = (&volume.deletion_secret_name, &volume.deletion_secret_namespace) {
         // One half alone is as good as none; upstream is silent about it, too.
         if name.is_empty() || namespace.is_empty() {
@@ -123,6 +135,10 @@ pub(crate) fn secret(volume: &Volume, class: Option<&Class>) -> Result<SecretCho
     };
     let Some(claim) = &volume.claim else {
         return Ok(SecretChoice::Unknown("volume has no claim".to_owned()));
+    };
+    let class = match migration::class(names, class) {
+        Ok(class) => class,
+        Err(problem) => return Ok(SecretChoice::Unknown(problem)),
     };
     let tokens = ClaimTokens { namespace: &claim.namespace, name: &claim.name, annotations: None };
     secrets::resolve(Purpose::Provisioner, &class.parameters, &volume.meta.name, Some(&tokens))

@@ -18,6 +18,7 @@ pub(crate) fn settings() -> Settings {
         topology: true,
         attributes_class: true,
         cross_namespace: false,
+        keep_volume_mode: true,
         identity: "test-provisioner".into(),
     }
 }

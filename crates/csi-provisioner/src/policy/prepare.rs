@@ -1,16 +1,19 @@
 //! From a claim and its class to the request for a volume, or the reason why there cannot be one (sheet 5.3).
 //!
-//! Some inputs exist only in the API: a Secret, a VolumeAttributesClass, the annotations of the claim. So this is
+//! Some inputs exist only in the API: a snapshot, a Secret, a VolumeAttributesClass, the annotations of the claim. So this is
 //! asked several times: [`next`] says what to fetch, the shell fetches it and asks again, until the plan is complete. The
 //! checks keep the sheet's order; the first that fails decides text and state.
 
 use std::collections::BTreeMap;
 
-use sidecar_core::objects::{AttributesClass, Claim, Class, VolumeMode};
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use sidecar_core::objects::{AttributesClass, Claim, Class, Volume, VolumeMode};
 use sidecar_core::quantity::Quantity;
+use snapshot_api::v1::{VolumeSnapshot, VolumeSnapshotContent};
 
 use super::claim::{is_assigned, selected_node};
-use super::data_source::{self, Source};
+use super::data_source::grants::{self, Grant};
+use super::data_source::{self, Content, Place, Reference, Source, clone, restore};
 use super::driver::Driver;
 use super::migration;
 use super::names::VolumeNaming;
@@ -37,6 +40,8 @@ pub(crate) struct Settings {
     pub attributes_class: bool,
     /// Gate CrossNamespaceVolumeDataSource.
     pub cross_namespace: bool,
+    /// A snapshot keeps its volume mode unless somebody permits another.
+    pub keep_volume_mode: bool,
     /// This process, as volumes remember it.
     pub identity: String,
 }
@@ -63,6 +68,19 @@ pub(crate) struct Fetched {
     pub secret: Option<BTreeMap<String, String>>,
     /// The VolumeAttributesClass.
     pub attributes_class: Option<AttributesClass>,
+    /// The ReferenceGrants of the namespace that the source is in.
+    pub grants: Option<Vec<Grant>>,
+    /// The snapshot to restore from, as it is now.
+    pub snapshot: Option<VolumeSnapshot>,
+    /// Its content.
+    pub snapshot_content: Option<VolumeSnapshotContent>,
+    /// The claim to clone, as it is now.
+    pub source_claim: Option<PersistentVolumeClaim>,
+    /// Its volume: the inner option says whether the cache has it.
+    pub source_volume: Option<Option<std::sync::Arc<Volume>>>,
+    /// What the driver calls the source, which is protected by now. Known from the start when the driver may be at work on
+    /// it: then the same request has to be repeated, whatever became of the objects.
+    pub content: Option<Content>,
 }
 
 /// What has to be done next.
@@ -74,6 +92,19 @@ pub(crate) enum Step {
     FetchSecret(SecretRef),
     /// Fetch the VolumeAttributesClass of this name.
     FetchAttributesClass(String),
+    /// Fetch the ReferenceGrants of this namespace.
+    FetchGrants(String),
+    /// Fetch this snapshot; from here on it is in use.
+    FetchSnapshot(Place),
+    /// Fetch the snapshot content of this name.
+    FetchSnapshotContent(String),
+    /// Fetch this claim; from here on it is in use.
+    FetchSourceClaim(Place),
+    /// Look up the volume of this name.
+    FetchSourceVolume(String),
+    /// See to it that the snapshot or claim which was fetched cannot go, unless it has changed since. The content is
+    /// known then.
+    Protect(Content),
     /// Everything is known: ask the driver.
     Create(Box<Plan>),
 }
@@ -91,6 +122,8 @@ pub(crate) struct Plan {
     pub fs_type: String,
     /// Whether topology is in use and a node was chosen, so that another could be.
     pub node_selected: bool,
+    /// Whether the class is one of the in-tree plugin that the driver replaces, so that the volume is to be, too.
+    pub migrated: bool,
 }
 
 /// Secrets that are not used here but by those who use the volume.
@@ -117,10 +150,15 @@ pub(crate) fn next(inputs: &Inputs<'_>, fetched: &Fetched) -> Result<Step, Failu
         return Err(Failure::ignored(format!("claim is not for driver {}", driver.names.name())));
     }
     let class = inputs.class.ok_or_else(|| Failure::finished("storage class was nil"))?;
-    let source = data_source::source(claim, settings.cross_namespace).map_err(Failure::finished)?;
-    if let Some(plugin) = driver.names.in_tree().filter(|plugin| *plugin == &*class.provisioner) {
-        return Err(Failure::finished(migration::unsupported_class(plugin)));
+    let reference =
+        data_source::reference(claim, settings.cross_namespace).map_err(Failure::finished)?;
+    if let Some(namespace) = needs_grants(claim, reference.as_ref(), fetched)? {
+        return Ok(Step::FetchGrants(namespace));
     }
+    let migrated = driver.names.is_in_tree(&class.provisioner);
+    let class = migration::class(&driver.names, class).map_err(Failure::finished)?;
+    let class = &*class;
+    let source = data_source::source(claim, reference.as_ref()).map_err(Failure::finished)?;
     if let Source::Populator { kind } = &source {
         let message = format!(
             "data source ({kind}) is not handled by the provisioner, assuming an external populator will provision it"
@@ -146,7 +184,11 @@ pub(crate) fn next(inputs: &Inputs<'_>, fetched: &Fetched) -> Result<Step, Failu
         driver.capabilities.single_node_multi_writer,
     )
     .map_err(Failure::finished)?;
-    refuse_unsupported(settings, driver, &source)?;
+    wish.content = match content(inputs, class, &source, wish.required_bytes, fetched)? {
+        Filling::Known(content) => content,
+        Filling::Needs(step) => return Ok(step),
+    };
+    refuse_topology(settings, driver)?;
 
     let Some((provisioner_secret, references)) = secrets(inputs, class, &wish.name, fetched)? else {
         return Ok(Step::FetchAnnotations);
@@ -169,7 +211,92 @@ pub(crate) fn next(inputs: &Inputs<'_>, fetched: &Fetched) -> Result<Step, Failu
     }
     let node_selected = uses_topology(settings, driver) && selected_node(claim).is_some();
     let fs_type = if is_block { String::new() } else { fs_type };
-    Ok(Step::Create(Box::new(Plan { wish, provisioner_secret, references, fs_type, node_selected })))
+    Ok(Step::Create(Box::new(Plan {
+        wish,
+        provisioner_secret,
+        references,
+        fs_type,
+        node_selected,
+        migrated,
+    })))
+}
+
+/// The namespace whose ReferenceGrants are missing, if the claim refers to something outside its own.
+fn needs_grants(
+    claim: &Claim,
+    reference: Option<&Reference<'_>>,
+    fetched: &Fetched,
+) -> Result<Option<String>, Failure> {
+    let namespace = claim.meta.namespace();
+    let Some(reference) = reference.filter(|reference| reference.namespace != namespace) else { return Ok(None) };
+    match &fetched.grants {
+        // The driver was asked already.
+        _ if fetched.content.is_some() => Ok(None),
+        None => Ok(Some(reference.namespace.to_owned())),
+        Some(grants) if grants::permit(grants, namespace, reference) => Ok(None),
+        Some(_) => Err(Failure::finished(grants::refusal(namespace, &claim.meta.name, reference))),
+    }
+}
+
+/// What is known of the content of a volume.
+enum Filling {
+    /// All there is to know, and the source is protected.
+    Known(Option<Content>),
+    /// This has to be done first.
+    Needs(Step),
+}
+
+/// Rows 15 to 17: what the driver calls the source. Nothing is done to the source before all checks have passed.
+fn content(
+    inputs: &Inputs<'_>,
+    class: &Class,
+    source: &Source,
+    bytes: i64,
+    fetched: &Fetched,
+) -> Result<Filling, Failure> {
+    if let Some(content) = &fetched.content {
+        return Ok(Filling::Known(Some(content.clone())));
+    }
+    let Inputs { settings, driver, claim, .. } = *inputs;
+    let driver = driver.names.name();
+    let wrong = |problem: String| Failure::no_change(source.problem(problem));
+    let step = match source {
+        Source::Empty | Source::Populator { .. } => return Ok(Filling::Known(None)),
+        Source::Snapshot(place) => {
+            let wanted = restore::Wanted {
+                claim,
+                bytes,
+                driver,
+                class: &class.meta.name,
+                keep_mode: settings.keep_volume_mode,
+            };
+            match (&fetched.snapshot, &fetched.snapshot_content) {
+                (None, _) => Step::FetchSnapshot(place.clone()),
+                (Some(snapshot), None) => {
+                    let name = restore::content_name(place, snapshot).map_err(wrong)?;
+                    Step::FetchSnapshotContent(name.to_owned())
+                }
+                (Some(snapshot), Some(content)) => {
+                    Step::Protect(restore::check(&wanted, place, snapshot, content).map_err(wrong)?)
+                }
+            }
+        }
+        Source::Claim(place) => {
+            let wanted = clone::Wanted { claim, bytes, driver };
+            match (&fetched.source_claim, &fetched.source_volume) {
+                (None, _) => Step::FetchSourceClaim(place.clone()),
+                (Some(source), None) => {
+                    let name = clone::volume_name(&wanted, place, source).map_err(wrong)?;
+                    Step::FetchSourceVolume(name.to_owned())
+                }
+                (Some(source), Some(volume)) => {
+                    let found = clone::check(&wanted, place, source, volume.as_deref());
+                    Step::Protect(found.map_err(wrong)?)
+                }
+            }
+        }
+    };
+    Ok(Filling::Needs(step))
 }
 
 /// The size that the claim asks for, rounded up to whole bytes.
@@ -196,10 +323,10 @@ fn check_capabilities(driver: &Driver, source: &Source, modifies: bool) -> Resul
     let can = &driver.capabilities;
     can.check_provisioning().map_err(Failure::finished)?;
     let missing = match source {
-        Source::Snapshot { .. } if !can.create_delete_snapshot => {
+        Source::Snapshot(_) if !can.create_delete_snapshot => {
             "snapshot restore: controller CREATE_DELETE_SNAPSHOT"
         }
-        Source::Claim { .. } if !can.clone_volume => "clone operations: controller CLONE_VOLUME",
+        Source::Claim(_) if !can.clone_volume => "clone operations: controller CLONE_VOLUME",
         _ if modifies && !can.modify_volume => "VolumeAttributesClass: controller MODIFY_VOLUME",
         _ => return Ok(()),
     };
@@ -207,10 +334,7 @@ fn check_capabilities(driver: &Driver, source: &Source, modifies: bool) -> Resul
 }
 
 /// What later versions do. Until then it is refused here, after the checks that would refuse it anyway.
-fn refuse_unsupported(settings: &Settings, driver: &Driver, source: &Source) -> Result<(), Failure> {
-    if let Some(message) = source.unsupported() {
-        return Err(Failure::finished(message));
-    }
+fn refuse_topology(settings: &Settings, driver: &Driver) -> Result<(), Failure> {
     if uses_topology(settings, driver) {
         return Err(Failure::finished(format!(
             "driver {} reports VOLUME_ACCESSIBILITY_CONSTRAINTS, but topology is not supported yet by this version; \

@@ -10,6 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use sidecar_core::objects::Class;
 use sidecar_core::quantity;
 
+use super::migration;
 use super::names::{
     DELETION_SECRET_NAME, DELETION_SECRET_NAMESPACE, IDENTITY_ATTRIBUTE, MODIFY_SECRET_NAME,
     MODIFY_SECRET_NAMESPACE, PROVISIONED_BY, VOLUME_FINALIZER,
@@ -137,10 +138,8 @@ pub(crate) fn occupant(found: &PersistentVolume, ours: &PersistentVolume) -> Occ
     }
 }
 
-/// Driver, handle and UID of the claim.
-fn identity(volume: &PersistentVolume) -> Option<(&str, &str, &str)> {
-    let spec = volume.spec.as_ref()?;
-    let source = spec.csi.as_ref()?;
-    let claim = spec.claim_ref.as_ref()?;
-    Some((&source.driver, &source.volume_handle, claim.uid.as_deref()?))
+/// Driver and handle, and UID of the claim.
+fn identity(volume: &PersistentVolume) -> Option<((String, String), &str)> {
+    let claim = volume.spec.as_ref()?.claim_ref.as_ref()?;
+    Some((migration::identity(volume)?, claim.uid.as_deref()?))
 }

@@ -7,6 +7,8 @@ use csi_client::csi::VolumeCapability;
 use csi_client::csi::volume_capability::access_mode::Mode;
 use csi_client::csi::volume_capability::{AccessMode, AccessType, BlockVolume, MountVolume};
 
+use super::data_source::Content;
+
 /// What a volume has to be like, in terms of the driver.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct VolumeWish {
@@ -20,6 +22,8 @@ pub(crate) struct VolumeWish {
     pub parameters: BTreeMap<String, String>,
     /// Parameters of the VolumeAttributesClass.
     pub mutable_parameters: BTreeMap<String, String>,
+    /// What it is filled from.
+    pub content: Option<Content>,
 }
 
 /// How the volume is handed to pods.

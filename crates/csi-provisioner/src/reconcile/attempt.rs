@@ -11,8 +11,10 @@ use sidecar_core::objects::{AttributesClass, Claim, Class, Interned, Meta};
 
 use super::Shared;
 use super::api::text;
+use super::filling::Inspection;
 use super::memory::InProgress;
 use crate::driver::{create_failure, request, response};
+use crate::policy::migration;
 use crate::policy::prepare::{Fetched, Inputs, Plan, Step, next};
 use crate::policy::secrets::SecretRef;
 use crate::policy::state::Failure;
@@ -30,9 +32,14 @@ impl Shared {
         entry: &mut InProgress,
     ) -> Result<PersistentVolume, Failure> {
         let inputs = Inputs { settings: &self.settings, driver: &self.driver, claim, class: Some(class) };
-        let mut fetched = Fetched { annotations: entry.annotations.clone(), ..Fetched::default() };
+        let mut fetched = Fetched {
+            annotations: entry.annotations.clone(),
+            content: entry.content.clone(),
+            ..Fetched::default()
+        };
         let plan = self.plan(&inputs, &mut fetched).await?;
         entry.annotations.clone_from(&fetched.annotations);
+        entry.content.clone_from(&fetched.content);
         let secrets = fetched.secret.unwrap_or_default();
 
         // On the heap: it is rare, and its state is large.
@@ -41,17 +48,45 @@ impl Shared {
         let request = request::create(&plan.wish, &secrets);
         let answer = self
             .connection
-            .create_volume(request, CallOptions::timeout(self.timeout))
+            .create_volume(request, CallOptions::timeout(self.timeout).migrated(plan.migrated))
             .await
             .map_err(|status| create_failure(&status, plan.node_selected))?;
-        match response::read(answer, plan.wish.required_bytes) {
+        match response::read(answer, plan.wish.required_bytes, plan.wish.content.is_some()) {
+            Ok(created) if plan.migrated => self.migrate(&inputs, class, &plan, created, &secrets).await,
             Ok(created) => Ok(volume::build(&inputs, class, &plan, created)),
             Err(rejected) => Err(self.reject(&plan, rejected, &secrets).await),
         }
     }
 
+    /// The object for a volume of an in-tree class. A volume that the in-tree plugin cannot express is of no use to anybody.
+    async fn migrate(
+        &self,
+        inputs: &Inputs<'_>,
+        class: &Class,
+        plan: &Plan,
+        created: volume::Created,
+        secrets: &BTreeMap<String, String>,
+    ) -> Result<PersistentVolume, Failure> {
+        let volume_id = created.volume_id.clone();
+        let built = volume::build(inputs, class, plan, created);
+        let problem = match migration::in_tree_volume(&built) {
+            Ok(volume) => return Ok(volume),
+            Err(problem) => problem,
+        };
+        match self.clean_up(&volume_id, secrets, true).await {
+            Ok(()) => Err(Failure::finished(problem)),
+            Err(error) => Err(Failure::in_background(response::clean_up_message(
+                &problem,
+                ". Cleanup of volume ",
+                &plan.wish.name,
+                Some(&error),
+            ))),
+        }
+    }
+
     /// Fetches until the plan is complete.
     async fn plan(&self, inputs: &Inputs<'_>, fetched: &mut Fetched) -> Result<Plan, Failure> {
+        let mut inspection = Inspection::default();
         loop {
             match next(inputs, fetched)? {
                 Step::Create(plan) => return Ok(*plan),
@@ -64,6 +99,10 @@ impl Shared {
                 }
                 Step::FetchAttributesClass(name) => {
                     fetched.attributes_class = Some(self.attributes_class(&name).await?);
+                }
+                // On the heap: most claims have no source.
+                about_source => {
+                    Box::pin(self.inspect(inputs.claim, about_source, fetched, &mut inspection)).await?;
                 }
             }
         }
@@ -115,7 +154,7 @@ impl Shared {
         match rejected {
             response::Rejected::Unusable(reason) => Failure::in_background(reason),
             response::Rejected::CleanUp { volume_id, reason, orphan_prefix } => {
-                let failure = self.clean_up(&volume_id, secrets).await.err();
+                let failure = self.clean_up(&volume_id, secrets, plan.migrated).await.err();
                 Failure::in_background(response::clean_up_message(
                     &reason,
                     orphan_prefix,
@@ -127,8 +166,13 @@ impl Shared {
     }
 
     /// Deletes a volume that was just made. One deadline bounds all tries.
-    async fn clean_up(&self, volume_id: &str, secrets: &BTreeMap<String, String>) -> Result<(), String> {
-        let options = CallOptions::timeout(self.timeout);
+    async fn clean_up(
+        &self,
+        volume_id: &str,
+        secrets: &BTreeMap<String, String>,
+        migrated: bool,
+    ) -> Result<(), String> {
+        let options = CallOptions::timeout(self.timeout).migrated(migrated);
         let mut last = String::new();
         for _ in 0..CLEAN_UP_TRIES {
             match self.connection.delete_volume(request::delete(volume_id, secrets), options).await {

@@ -26,7 +26,7 @@ impl Shared {
         let Some(claim) = self.claim(uid).or_else(|| remembered.map(|entry| entry.claim)) else {
             self.memory.settle(uid);
             self.slow.remove(uid);
-            return Outcome::Done;
+            return self.release_source(uid).await;
         };
         let class = self.class(claim.class.as_deref().unwrap_or_default());
         // A claim that is kept by us and is to go must not wait for its time to come.
@@ -39,7 +39,11 @@ impl Shared {
             Verdict::Leave(reason) => {
                 self.leave(uid, reason);
                 // A claim that waits for its first consumer was given back by the driver, or never asked for.
-                if reason == Reason::NotOurs { Outcome::Done } else { self.release(&claim).await }
+                match reason {
+                    Reason::NotOurs => self.release_source(uid).await,
+                    Reason::WaitsForFirstConsumer => self.release(&claim).await,
+                    Reason::Bound => self.let_go(&claim).await,
+                }
             }
             Verdict::ClassMissing => {
                 self.count_failure(&claim);
@@ -121,6 +125,14 @@ impl Shared {
         }
     }
 
+    /// A claim has its volume: nothing has to be kept for it any more, neither itself nor what the volume was made from.
+    async fn let_go(&self, claim: &Claim) -> Outcome {
+        match self.release(claim).await {
+            Outcome::Done => self.release_source(&claim.meta.uid).await,
+            failed => failed,
+        }
+    }
+
     /// Whether there is nothing to ask the driver for.
     async fn settled(&self, claim: &Arc<Claim>, class: &Class, name: &Interned) -> Option<Outcome> {
         let uid = &claim.meta.uid;
@@ -128,8 +140,8 @@ impl Shared {
             Some(Existing::Ours) => {
                 info!(v = 4, volume = %name, "PersistentVolume already exists, skipping");
                 self.memory.forget(uid);
-                if is_guarded(claim) {
-                    return Some(self.release(claim).await);
+                if is_guarded(claim) || self.sources.of(uid).is_some() {
+                    return Some(self.let_go(claim).await);
                 }
                 self.count_failure(claim);
                 return Some(Outcome::Done);

@@ -13,6 +13,7 @@ use tokio::time::{Instant, interval_at};
 use super::Shared;
 use super::guard::is_guarded;
 use crate::policy::deletion::{finalizer_change, is_owned, should_delete};
+use crate::policy::protection::is_waiting;
 
 /// How often everything is looked at again although nothing changed, as upstream's informers do it.
 const RESYNC: Duration = Duration::from_secs(15 * 60);
@@ -57,21 +58,34 @@ fn with(subscriber: &Weak<Shared>, act: impl FnOnce(&Shared)) {
 impl Shared {
     fn claim_changed(&self, delta: &Delta<Claim>) {
         match delta {
-            Delta::Added(claim) | Delta::Updated { new: claim, .. } => self.offer_claim(claim),
+            Delta::Added(claim) => self.offer_claim(claim),
+            Delta::Updated { old, new } => {
+                self.offer_claim(new);
+                if is_waiting(old) && !is_waiting(new) {
+                    self.offer_source_of(new);
+                }
+            }
             // A claim in progress is finished even though it is gone; of others the memory is cleared.
             Delta::Deleted(claim) => {
-                if self.memory.knows_claim(&claim.meta.uid) {
+                if self.knows(claim) {
                     self.claims.add(claim.meta.uid.clone());
                 }
+                self.offer_source_of(claim);
             }
         }
     }
 
     fn offer_claim(&self, claim: &Claim) {
         let unbound = claim.volume_name.is_none() && claim.provisioner.is_some();
-        if unbound || is_guarded(claim) || self.memory.knows_claim(&claim.meta.uid) {
+        if unbound || is_guarded(claim) || self.knows(claim) {
             self.claims.add(claim.meta.uid.clone());
         }
+        self.offer_clones(claim);
+    }
+
+    /// Whether anything about the claim is left to be put in order.
+    fn knows(&self, claim: &Claim) -> bool {
+        self.memory.knows_claim(&claim.meta.uid) || self.sources.of(&claim.meta.uid).is_some()
     }
 
     fn volume_changed(&self, delta: &Delta<Volume>) {

@@ -11,6 +11,8 @@ use std::time::Duration;
 use sidecar_core::objects::{Claim, Interned, Uid};
 use tokio::time::Instant;
 
+use crate::policy::data_source::Content;
+
 /// How long a claim whose volume was just saved is left alone, whatever a late watch says about it.
 const JUST_SAVED: Duration = Duration::from_secs(60);
 
@@ -21,6 +23,9 @@ pub(super) struct InProgress {
     pub(super) claim: Arc<Claim>,
     /// Its annotations as last seen, if anybody has asked for them.
     pub(super) annotations: Option<BTreeMap<String, String>>,
+    /// What the driver was asked to fill the volume from. It has to be asked for the same again, even if snapshot or claim
+    /// are gone by then.
+    pub(super) content: Option<Content>,
 }
 
 /// How far the deletion of a volume has come.
@@ -55,7 +60,7 @@ struct State {
 impl InProgress {
     /// An entry for a claim whose annotations nobody has asked for.
     pub(super) fn new(claim: Arc<Claim>) -> Self {
-        Self { claim, annotations: None }
+        Self { claim, annotations: None, content: None }
     }
 }
 

@@ -143,8 +143,9 @@ impl Shared {
             Save::Done => {
                 self.memory.saved(&entry.claim_uid, self.clock.monotonic());
                 self.unsaved.remove(name);
+                let has_source = self.sources.of(&entry.claim_uid).is_some();
                 if let Some(claim) = self.claim(&entry.claim_uid) {
-                    if is_guarded(&claim) {
+                    if is_guarded(&claim) || has_source {
                         self.claims.add(entry.claim_uid.clone());
                     }
                     let (kind, reason) = (EventKind::Normal, events::PROVISIONING_SUCCEEDED);
@@ -152,6 +153,9 @@ impl Shared {
                 } else {
                     // No watch will bring up a claim that is gone, so this is the last chance to forget it.
                     self.memory.settle(&entry.claim_uid);
+                    if has_source {
+                        self.claims.add(entry.claim_uid.clone());
+                    }
                 }
                 Outcome::Done
             }

@@ -116,15 +116,16 @@ impl Shared {
 
     /// Deletes the volume in the driver, unless it is attached (false).
     async fn delete_in_driver(&self, volume: &Volume) -> Result<bool, String> {
-        let handle = deletion::handle(&self.driver, volume)?;
+        let doomed = deletion::doomed(&self.driver, volume)?;
         let class = volume.class.as_deref().and_then(|class| self.class(class));
-        let choice = deletion::secret(volume, class.as_deref()).map_err(|error| error.to_string())?;
+        let choice = deletion::secret(&self.driver.names, volume, class.as_deref()).map_err(|error| error.to_string())?;
         if self.waits_for_detachment(volume) {
             return Ok(false);
         }
         let secrets = self.deletion_secrets(volume, choice).await;
-        let request = request::delete(handle, &secrets);
-        match self.connection.delete_volume(request, CallOptions::timeout(self.timeout)).await {
+        let request = request::delete(&doomed.handle, &secrets);
+        let options = CallOptions::timeout(self.timeout).migrated(doomed.migrated);
+        match self.connection.delete_volume(request, options).await {
             Ok(_) => Ok(true),
             Err(status) => Err(status_text(&status)),
         }

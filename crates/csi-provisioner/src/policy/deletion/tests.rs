@@ -127,18 +127,19 @@ fn policy_retain_with_finalizer() {
 #[test]
 fn delete_without_csi_source() {
     let volume = volume(&json!({"spec": {"csi": null, "nfs": {"server": "s", "path": "/"}}}));
-    assert_eq!(handle(&driver(), &volume).unwrap_err(), "invalid CSI PV");
+    assert_eq!(doomed(&driver(), &volume).unwrap_err(), "invalid CSI PV");
 }
 
 #[test]
 fn delete_needs_capabilities_and_refuses_in_tree_volumes() {
     let mut driver = driver();
-    assert_eq!(handle(&driver, &volume(&json!({}))).unwrap(), "vol-id-1");
+    let expected = Doomed { handle: "vol-id-1".into(), migrated: false };
+    assert_eq!(doomed(&driver, &volume(&json!({}))).unwrap(), expected);
     driver.capabilities.create_delete_volume = false;
-    assert!(handle(&driver, &volume(&json!({}))).unwrap_err().contains("CREATE_DELETE_VOLUME"));
+    assert!(doomed(&driver, &volume(&json!({}))).unwrap_err().contains("CREATE_DELETE_VOLUME"));
     driver.names = Provisioner::new(EBS);
     let in_tree = volume(&json!({"spec": in_tree_spec()}));
-    assert!(handle(&driver, &in_tree).unwrap_err().contains("migration is not supported yet"));
+    assert!(doomed(&driver, &in_tree).unwrap_err().contains("migration is not supported yet"));
 }
 
 #[test]
@@ -165,21 +166,21 @@ fn class_with_secret() -> Class {
 fn sc_template_name_only_is_invalid() {
     let class = class(&json!({"parameters": {"csi.storage.k8s.io/provisioner-secret-name": "name"}}));
     let volume = volume(&with_secrets(json!(null), json!(null)));
-    let error = secret(&volume, Some(&class)).unwrap_err().to_string();
+    let error = secret(&driver().names, &volume, Some(&class)).unwrap_err().to_string();
     assert!(error.starts_with("failed to get secretreference for volume pv: "), "{error}");
 }
 
 #[test]
 fn deletion_annotations_empty_class_present_or_absent() {
     let volume = volume(&with_secrets(json!(""), json!("")));
-    assert_eq!(secret(&volume, Some(&class_with_secret())).unwrap(), SecretChoice::Without);
-    assert_eq!(secret(&volume, None).unwrap(), SecretChoice::Without);
+    assert_eq!(secret(&driver().names, &volume, Some(&class_with_secret())).unwrap(), SecretChoice::Without);
+    assert_eq!(secret(&driver().names, &volume, None).unwrap(), SecretChoice::Without);
 }
 
 #[test]
 fn exactly_one_annotation_empty_is_no_secret() {
     let volume = volume(&with_secrets(json!("name"), json!("")));
-    assert_eq!(secret(&volume, Some(&class_with_secret())).unwrap(), SecretChoice::Without);
+    assert_eq!(secret(&driver().names, &volume, Some(&class_with_secret())).unwrap(), SecretChoice::Without);
 }
 
 #[test]
@@ -187,7 +188,7 @@ fn annotations_set_class_present_absent_modified() {
     let volume = volume(&with_secrets(json!("annotated"), json!("ns")));
     let expected = SecretChoice::Fetch(SecretRef { name: "annotated".into(), namespace: "ns".into() });
     for class in [Some(class_with_secret()), None, Some(class(&json!({})))] {
-        assert_eq!(secret(&volume, class.as_ref()).unwrap(), expected);
+        assert_eq!(secret(&driver().names, &volume, class.as_ref()).unwrap(), expected);
     }
 }
 
@@ -202,8 +203,8 @@ fn no_annotations_beta_class_annotation_on_volume_with_claim_ref() {
             name: "class-secret-fake-pvc".into(),
             namespace: "default".into(),
         });
-        assert_eq!(secret(&volume, Some(&class_with_secret())).unwrap(), expected);
-        assert!(matches!(secret(&volume, None).unwrap(), SecretChoice::Unknown(_)));
+        assert_eq!(secret(&driver().names, &volume, Some(&class_with_secret())).unwrap(), expected);
+        assert!(matches!(secret(&driver().names, &volume, None).unwrap(), SecretChoice::Unknown(_)));
     }
 }
 
@@ -211,9 +212,9 @@ fn no_annotations_beta_class_annotation_on_volume_with_claim_ref() {
 fn no_class_name_or_no_claim_ref() {
     let mut overlay = with_secrets(json!(null), json!(null));
     overlay["spec"] = json!({"storageClassName": ""});
-    assert_eq!(secret(&volume(&overlay), Some(&class_with_secret())).unwrap(), SecretChoice::Without);
+    assert_eq!(secret(&driver().names, &volume(&overlay), Some(&class_with_secret())).unwrap(), SecretChoice::Without);
     overlay["spec"] = json!({"claimRef": null});
-    let unknown = secret(&volume(&overlay), Some(&class_with_secret())).unwrap();
+    let unknown = secret(&driver().names, &volume(&overlay), Some(&class_with_secret())).unwrap();
     assert!(matches!(unknown, SecretChoice::Unknown(_)));
 }
 
