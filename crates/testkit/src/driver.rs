@@ -259,6 +259,11 @@ impl ScriptedDriver {
         inner.backend.groups.iter().map(|(id, group)| (id.clone(), group.name.clone())).collect()
     }
 
+    /// Takes a snapshot out of the backend behind everybody's back.
+    pub fn lose_snapshot(&self, id: &str) {
+        snapshots::remove(&mut self.lock().backend, id);
+    }
+
     /// Somebody uses a volume, or nobody does any more: in use it cannot be expanded.
     pub fn set_in_use(&self, id: &str, in_use: bool) {
         let used = &mut self.lock().backend.in_use;

@@ -21,11 +21,7 @@ pub(crate) enum Rejected {
 }
 
 /// Reads an answer to a request for `required` bytes and, if `filled`, for content.
-pub(crate) fn read(
-    response: CreateVolumeResponse,
-    required: i64,
-    filled: bool,
-) -> Result<Created, Rejected> {
+pub(crate) fn read(response: CreateVolumeResponse, required: i64, filled: bool) -> Result<Created, Rejected> {
     let Some(volume) = response.volume else {
         return Err(Rejected::Unusable("driver answered CreateVolume without a volume"));
     };
@@ -87,7 +83,8 @@ mod tests {
 
     #[test]
     fn response_capacity_80_of_100() {
-        let Err(Rejected::CleanUp { volume_id, reason, orphan_prefix }) = read(answer("id", 80), 100, false) else {
+        let Err(Rejected::CleanUp { volume_id, reason, orphan_prefix }) = read(answer("id", 80), 100, false)
+        else {
             panic!("accepted")
         };
         assert_eq!(volume_id, "id");

@@ -110,12 +110,24 @@ pub(crate) fn attributes_class(driver: &str, parameters: &[(&str, &str)]) -> Att
     project(json!({"metadata": {"name": "gold"}, "driverName": driver, "parameters": parameters}), &json!({}))
 }
 
-fn project<T: Kind>(mut base: Value, overlay: &Value) -> T {
+pub(crate) fn project<T: Kind>(mut base: Value, overlay: &Value) -> T {
     merge(&mut base, overlay);
     let text = base.to_string();
     let wire: T::Wire<'_> = serde_json::from_str(&text).unwrap();
     match T::project(wire, &Interest::everything()) {
         Projected::Own(object) => object,
         other => panic!("{other:?}"),
+    }
+}
+
+/// Lays one overlay over another: what the upper one removes, both remove.
+pub(crate) fn stack(lower: &mut Value, upper: &Value) {
+    match (lower, upper) {
+        (Value::Object(fields), Value::Object(changes)) => {
+            for (key, change) in changes {
+                stack(fields.entry(key.clone()).or_insert(Value::Null), change);
+            }
+        }
+        (lower, upper) => *lower = upper.clone(),
     }
 }

@@ -23,7 +23,11 @@ pub(crate) fn class<'c>(names: &Provisioner, class: &'c Class) -> Result<Cow<'c,
     }
     let translated = csi_translation::translate_class(StorageClass {
         provisioner: class.provisioner.to_string(),
-        parameters: class.parameters.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect(),
+        parameters: class
+            .parameters
+            .iter()
+            .map(|(key, value)| (key.to_string(), value.to_string()))
+            .collect(),
         allowed_topologies: class.allowed_topologies.iter().map(requirements).collect(),
     })
     .map_err(|error| format!("failed to translate storage class: {error}"))?;
@@ -103,3 +107,6 @@ pub(crate) fn translated_handle(volume: &Volume, source: &InTreeSource) -> Resul
     let translated = csi_translation::translate_volume(&in_tree).map_err(|error| error.to_string())?;
     Ok(translated.source.volume_handle)
 }
+
+#[cfg(test)]
+mod tests;

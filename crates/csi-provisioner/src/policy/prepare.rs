@@ -150,8 +150,7 @@ pub(crate) fn next(inputs: &Inputs<'_>, fetched: &Fetched) -> Result<Step, Failu
         return Err(Failure::ignored(format!("claim is not for driver {}", driver.names.name())));
     }
     let class = inputs.class.ok_or_else(|| Failure::finished("storage class was nil"))?;
-    let reference =
-        data_source::reference(claim, settings.cross_namespace).map_err(Failure::finished)?;
+    let reference = data_source::reference(claim, settings.cross_namespace).map_err(Failure::finished)?;
     if let Some(namespace) = needs_grants(claim, reference.as_ref(), fetched)? {
         return Ok(Step::FetchGrants(namespace));
     }
@@ -228,7 +227,9 @@ fn needs_grants(
     fetched: &Fetched,
 ) -> Result<Option<String>, Failure> {
     let namespace = claim.meta.namespace();
-    let Some(reference) = reference.filter(|reference| reference.namespace != namespace) else { return Ok(None) };
+    let Some(reference) = reference.filter(|reference| reference.namespace != namespace) else {
+        return Ok(None);
+    };
     match &fetched.grants {
         // The driver was asked already.
         _ if fetched.content.is_some() => Ok(None),

@@ -32,7 +32,10 @@ impl Shared {
         let source = claim.data_source.as_deref().or(claim.data_source_ref.as_deref());
         if let Some(source) = source.filter(|source| &*source.kind == "PersistentVolumeClaim") {
             let namespace = source.namespace.as_deref().unwrap_or_else(|| claim.meta.namespace());
-            self.offer_clone_source(&Place { namespace: namespace.to_owned(), name: source.name.to_string() });
+            self.offer_clone_source(&Place {
+                namespace: namespace.to_owned(),
+                name: source.name.to_string(),
+            });
         }
     }
 

@@ -79,7 +79,10 @@ impl Shared {
             }
             Step::Protect(content) => self.protect(content, fetched, inspection).await?,
             // Nothing else is about sources.
-            Step::FetchAnnotations | Step::FetchSecret(_) | Step::FetchAttributesClass(_) | Step::Create(_) => {}
+            Step::FetchAnnotations
+            | Step::FetchSecret(_)
+            | Step::FetchAttributesClass(_)
+            | Step::Create(_) => {}
         }
         Ok(())
     }

@@ -87,7 +87,10 @@ impl Shared {
                 Ok(_) => break,
                 Err(error) if is_gone(&error) => info!(v = 5, "The API server has no VolumeSnapshots"),
                 Err(error) if ErrorKind::of(&error) == ErrorKind::Forbidden => {
-                    info!(err = text(&error), "Not allowed to list VolumeSnapshots, unused protection is left on them");
+                    info!(
+                        err = text(&error),
+                        "Not allowed to list VolumeSnapshots, unused protection is left on them"
+                    );
                     return;
                 }
                 Err(error) => warn!(err = text(&error), "Cannot list VolumeSnapshots, will try again"),
@@ -106,7 +109,9 @@ impl Shared {
             );
             for place in unused {
                 match self.sweep(&place).await {
-                    Ok(Ended::Yes) => info!(v = 2, snapshot = %place, "Removed orphaned finalizer from snapshot"),
+                    Ok(Ended::Yes) => {
+                        info!(v = 2, snapshot = %place, "Removed orphaned finalizer from snapshot")
+                    }
                     Ok(Ended::NothingToDo) => {}
                     Ok(Ended::Forbidden(problem)) | Err(problem) => {
                         warn!(snapshot = %place, err = problem, "Cannot remove orphaned finalizer from snapshot");
@@ -124,7 +129,8 @@ impl Shared {
             return Ok(Ended::NothingToDo);
         };
         // A claim may have come since the list was made.
-        if self.is_restored_from(place, None) || !is_ours(self.content_of(&live).await?.as_ref(), self.driver.names.name())
+        if self.is_restored_from(place, None)
+            || !is_ours(self.content_of(&live).await?.as_ref(), self.driver.names.name())
         {
             return Ok(Ended::NothingToDo);
         }
@@ -133,9 +139,8 @@ impl Shared {
 
     /// What a snapshot is bound to, if that is there.
     async fn content_of(&self, live: &DynamicObject) -> Result<Option<VolumeSnapshotContent>, String> {
-        let snapshot: VolumeSnapshot = serde_json::to_value(live)
-            .and_then(serde_json::from_value)
-            .map_err(|error| error.to_string())?;
+        let snapshot: VolumeSnapshot =
+            serde_json::to_value(live).and_then(serde_json::from_value).map_err(|error| error.to_string())?;
         let bound = snapshot.status.and_then(|status| status.bound_volume_snapshot_content_name);
         let Some(name) = bound.filter(|name| !name.is_empty()) else { return Ok(None) };
         let contents: Api<VolumeSnapshotContent> = Api::all(self.client.clone());

@@ -118,7 +118,8 @@ impl Shared {
     async fn delete_in_driver(&self, volume: &Volume) -> Result<bool, String> {
         let doomed = deletion::doomed(&self.driver, volume)?;
         let class = volume.class.as_deref().and_then(|class| self.class(class));
-        let choice = deletion::secret(&self.driver.names, volume, class.as_deref()).map_err(|error| error.to_string())?;
+        let choice = deletion::secret(&self.driver.names, volume, class.as_deref())
+            .map_err(|error| error.to_string())?;
         if self.waits_for_detachment(volume) {
             return Ok(false);
         }

@@ -14,14 +14,18 @@
 
 mod budget;
 mod claims;
+mod clones;
 mod deletion;
 mod errors;
 mod leadership;
+mod migration;
 mod protection;
 mod provision;
+mod restore;
 mod setup;
 #[path = "../shared/shared.rs"]
 mod shared;
 mod shared_lives;
 mod simulation;
+mod snapshots;
 mod startup;

@@ -2,6 +2,8 @@
 //!
 //! `SIM_SEEDS` says how many seeds are tried, `SIM_SEED` replays one. A failing seed prints its trace.
 
+mod restores;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -75,18 +77,22 @@ fn no_volume_comes_back(world: &World) -> Result<(), String> {
     Ok(())
 }
 
-fn start_provisioners(world: &World, deletion: Deletion) {
-    let flags: &[&str] = if deletion == Deletion::Protected { &["--leak-protection"] } else { &[] };
+fn start_provisioners(world: &World, deletion: Deletion, flags: &'static [&'static str]) {
+    let protection: &[&str] = if deletion == Deletion::Protected { &["--leak-protection"] } else { &[] };
+    let flags = [flags, protection].concat();
     if deletion != Deletion::AnyTime && world.seed().is_multiple_of(3) {
         for hostname in ["host-1", "host-2"] {
-            let flags = [flags, &["--leader-election"]].concat();
+            let flags = [&flags[..], &["--leader-election"]].concat();
             world.start(hostname, move |incarnation| {
                 let flags = flags.clone();
                 async move { life(incarnation, hostname, &flags).await }
             });
         }
     } else {
-        world.start("host-1", |incarnation| life(incarnation, "host-1", flags));
+        world.start("host-1", move |incarnation| {
+            let flags = flags.clone();
+            async move { life(incarnation, "host-1", &flags).await }
+        });
     }
 }
 
@@ -95,7 +101,7 @@ async fn lives(world: World, deletion: Deletion) -> anyhow::Result<()> {
     world.invariant(invariants::volumes);
     world.invariant(no_volume_comes_back);
     world.api().create(&testkit::manifests::class(CLASS, DRIVER))?;
-    start_provisioners(&world, deletion);
+    start_provisioners(&world, deletion, &[]);
     for number in 0..CLAIMS {
         tokio::spawn(claim(world.clone(), number, deletion));
     }

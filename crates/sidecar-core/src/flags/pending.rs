@@ -8,13 +8,12 @@ const NO_EFFECT: &str = "Has no effect yet in this version.";
 /// What `--help` adds to a flag that is refused.
 const REFUSED: &str = "Not supported yet by this version: refused at start.";
 
-/// The provisioner has neither capacity, topology, node deployment nor data sources yet.
+/// The provisioner has neither capacity, topology nor node deployment yet.
 const PROVISIONER: &[(&str, &str)] = &[
     ("capacity-for-immediate-binding", NO_EFFECT),
     ("capacity-ownerref-level", NO_EFFECT),
     ("capacity-poll-interval", NO_EFFECT),
     ("capacity-threads", NO_EFFECT),
-    ("cloning-protection-threads", NO_EFFECT),
     ("enable-capacity", REFUSED),
     ("immediate-topology", NO_EFFECT),
     ("kube-api-capacity-burst", NO_EFFECT),
@@ -23,8 +22,6 @@ const PROVISIONER: &[(&str, &str)] = &[
     ("node-deployment-base-delay", NO_EFFECT),
     ("node-deployment-immediate-binding", NO_EFFECT),
     ("node-deployment-max-delay", NO_EFFECT),
-    ("prevent-volume-mode-conversion", NO_EFFECT),
-    ("snapshot-orphan-sweep-interval", NO_EFFECT),
     ("strict-topology", NO_EFFECT),
 ];
 

@@ -53,9 +53,7 @@ pub(crate) fn permit(grants: &[Grant], namespace: &str, reference: &Reference<'_
 /// Why a claim may not use what it refers to.
 pub(crate) fn refusal(namespace: &str, claim: &str, reference: &Reference<'_>) -> String {
     let Reference { namespace: source_namespace, name, kind, .. } = reference;
-    format!(
-        "accessing {source_namespace}/{name} of {kind} dataSource from {namespace}/{claim} isn't allowed"
-    )
+    format!("accessing {source_namespace}/{name} of {kind} dataSource from {namespace}/{claim} isn't allowed")
 }
 
 impl From {

@@ -41,7 +41,8 @@ pub(crate) fn content_name<'s>(place: &Place, snapshot: &'s VolumeSnapshot) -> R
     if snapshot.metadata.deletion_timestamp.is_some() && !is_protected(&snapshot.metadata) {
         return Err(format!("snapshot {name} is being deleted"));
     }
-    let content = snapshot.status.as_ref().and_then(|status| status.bound_volume_snapshot_content_name.as_deref());
+    let content =
+        snapshot.status.as_ref().and_then(|status| status.bound_volume_snapshot_content_name.as_deref());
     content.filter(|content| !content.is_empty()).ok_or_else(|| format!("snapshot {name} not bound"))
 }
 
@@ -59,7 +60,9 @@ pub(crate) fn check(
         || bound.namespace.as_deref() != Some(place.namespace.as_str())
         || bound.name.as_deref() != Some(name.as_str())
     {
-        return Err(format!("snapshotcontent {content_name} for snapshot {name} is bound to a different snapshot"));
+        return Err(format!(
+            "snapshotcontent {content_name} for snapshot {name} is bound to a different snapshot"
+        ));
     }
     if content.spec.driver != wanted.driver {
         return Err(format!(

@@ -131,15 +131,26 @@ fn delete_without_csi_source() {
 }
 
 #[test]
-fn delete_needs_capabilities_and_refuses_in_tree_volumes() {
+fn delete_needs_capabilities() {
     let mut driver = driver();
     let expected = Doomed { handle: "vol-id-1".into(), migrated: false };
     assert_eq!(doomed(&driver, &volume(&json!({}))).unwrap(), expected);
     driver.capabilities.create_delete_volume = false;
     assert!(doomed(&driver, &volume(&json!({}))).unwrap_err().contains("CREATE_DELETE_VOLUME"));
+}
+
+#[test]
+fn delete_in_tree_pv_and_csi_pv() {
+    let mut driver = driver();
     driver.names = Provisioner::new(EBS);
-    let in_tree = volume(&json!({"spec": in_tree_spec()}));
-    assert!(doomed(&driver, &in_tree).unwrap_err().contains("migration is not supported yet"));
+    let expected = Doomed { handle: "vol-1".into(), migrated: true };
+    let in_tree =
+        json!({"spec": {"csi": null, "awsElasticBlockStore": {"volumeID": "aws://us-east-1a/vol-1"}}});
+    assert_eq!(doomed(&driver, &volume(&in_tree)).unwrap(), expected, "translated handle");
+    let expected = Doomed { handle: "vol-id-1".into(), migrated: false };
+    assert_eq!(doomed(&driver, &volume(&json!({}))).unwrap(), expected, "own handle");
+    let broken = json!({"spec": {"csi": null, "awsElasticBlockStore": {"volumeID": "aws://x/y/z"}}});
+    assert!(doomed(&driver, &volume(&broken)).is_err());
 }
 
 #[test]
@@ -212,7 +223,10 @@ fn no_annotations_beta_class_annotation_on_volume_with_claim_ref() {
 fn no_class_name_or_no_claim_ref() {
     let mut overlay = with_secrets(json!(null), json!(null));
     overlay["spec"] = json!({"storageClassName": ""});
-    assert_eq!(secret(&driver().names, &volume(&overlay), Some(&class_with_secret())).unwrap(), SecretChoice::Without);
+    assert_eq!(
+        secret(&driver().names, &volume(&overlay), Some(&class_with_secret())).unwrap(),
+        SecretChoice::Without
+    );
     overlay["spec"] = json!({"claimRef": null});
     let unknown = secret(&driver().names, &volume(&overlay), Some(&class_with_secret())).unwrap();
     assert!(matches!(unknown, SecretChoice::Unknown(_)));

@@ -368,26 +368,6 @@ fn data_source_kind_my_populator() {
 }
 
 #[test]
-fn data_sources_of_later_versions_are_refused() {
-    for (kind, group) in
-        [("VolumeSnapshot", Some("snapshot.storage.k8s.io")), ("PersistentVolumeClaim", None)]
-    {
-        let source = json!({"kind": kind, "apiGroup": group, "name": "origin"});
-        let mut case = Case::new().claim(json!({"spec": {"dataSource": source}}));
-        let failure = case.failure();
-        assert!(failure.message.ends_with("capability is not reported"), "{}", failure.message);
-        case.driver.capabilities.clone_volume = true;
-        case.driver.capabilities.create_delete_snapshot = true;
-        let failure = case.failure();
-        assert_eq!((failure.state, failure.cause), (State::Finished, Cause::Error));
-        assert_eq!(
-            failure.message,
-            format!("data source origin of kind {kind} is not supported yet by this version")
-        );
-    }
-}
-
-#[test]
 fn data_source_without_name_of_wrong_group_or_from_elsewhere() {
     let failure_of = |spec: Value| Case::new().claim(json!({ "spec": spec })).failure().message;
     assert_eq!(
@@ -413,17 +393,6 @@ fn topology_of_later_versions_is_refused_unless_the_gate_is_off() {
     assert!(failure.message.contains("--feature-gates=Topology=false"), "{}", failure.message);
     case.settings.topology = false;
     assert!(!case.plan().node_selected);
-}
-
-#[test]
-fn migrated_class_of_later_versions_is_refused() {
-    let mut case = Case::new()
-        .claim(json!({"metadata": {"annotations": {"volume.kubernetes.io/storage-provisioner": "ebs.csi.aws.com"}}}))
-        .class(json!({"provisioner": "kubernetes.io/aws-ebs"}));
-    case.driver.names = crate::policy::names::Provisioner::new("ebs.csi.aws.com");
-    let failure = case.failure();
-    assert_eq!(failure.state, State::Finished);
-    assert!(failure.message.contains("migration is not supported yet"), "{}", failure.message);
 }
 
 fn with_attributes_class() -> Case {
