@@ -189,3 +189,144 @@ impl Changes {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use sidecar_core::objects::{GroupContent, SnapshotContent};
+
+    use super::*;
+    use crate::policy::fixtures::{content, group};
+
+    fn answer(ready: bool) -> Answer {
+        let cut = Some(prost_types::Timestamp { seconds: 5, nanos: 7 });
+        Answer { handle: "new-handle".into(), ready, cut, size: 123, ..Answer::default() }
+    }
+
+    fn now() -> Timestamp {
+        "2026-01-02T03:04:05Z".parse().unwrap()
+    }
+
+    #[test]
+    fn errors_after_which_a_snapshot_may_be_there() {
+        let open = |code: Code| !CallFailed::Refused(Status::new(code, "")).is_final();
+        for code in 1..=16 {
+            let code = Code::from_i32(code);
+            let expected = matches!(
+                code,
+                Code::Cancelled
+                    | Code::DeadlineExceeded
+                    | Code::Unavailable
+                    | Code::ResourceExhausted
+                    | Code::Aborted
+            );
+            assert_eq!(open(code), expected, "{code:?}");
+        }
+        assert!(!CallFailed::Nonsense("").is_final());
+    }
+
+    /// Row U: size 0 and 123.
+    #[test]
+    fn status_write_fills_what_is_missing() {
+        let full = json!({
+            "snapshotHandle": "new-handle", "readyToUse": true, "error": null, "creationTime": 5_000_000_007_i64,
+            "restoreSize": 123,
+        });
+        assert_eq!(Value::from(content(&json!({})).learned(&answer(true), now())), full);
+        let sizeless = content(&json!({})).learned(&Answer { size: 0, ..answer(true) }, now());
+        assert!(!sizeless.contains_key("restoreSize"));
+        let known = json!({"status": {
+            "snapshotHandle": "old-handle", "readyToUse": false, "creationTime": 1, "restoreSize": 2,
+            "error": {"message": "x"},
+        }});
+        assert!(content(&known).learned(&answer(false), now()).is_empty(), "a stale error stays");
+        let ready = content(&known).learned(&answer(true), now());
+        assert_eq!(Value::from(ready), json!({"readyToUse": true, "error": null}));
+        let grouped = Answer { group: "g".into(), ..answer(false) };
+        assert_eq!(
+            Value::from(content(&known).learned(&grouped, now())),
+            json!({"volumeGroupSnapshotHandle": "g"})
+        );
+    }
+
+    /// Row G-ST; "old-handle" stays. Row U: a nil timestamp stays nil.
+    #[test]
+    fn group_status_write_on_nil_status_and_on_existing() {
+        let member = |handle: &str, ready: bool| Member {
+            volume: format!("volume-of-{handle}"),
+            answer: Answer { handle: handle.into(), cut: None, size: 0, ..answer(ready) },
+        };
+        let told = Answer { members: vec![member("a", false), member("b", true)], ..answer(false) };
+        let entry = |handle: &str, ready: bool| json!({"volumeHandle": format!("volume-of-{handle}"), "snapshotHandle": handle, "readyToUse": ready});
+        let first = group(&json!({})).learned(&told, now());
+        assert_eq!(
+            Value::from(first),
+            json!({
+                "volumeGroupSnapshotHandle": "new-handle", "readyToUse": false, "creationTime": "1970-01-01T00:00:05Z",
+                "volumeSnapshotInfoList": [entry("a", false), entry("b", true)],
+            })
+        );
+        let status = json!({"volumeGroupSnapshotHandle": "old-handle", "readyToUse": false,
+            "creationTime": "2026-01-01T00:00:00Z"});
+        let known = group(&json!({"status": status}));
+        let listed = known.learned(&told, now());
+        assert_eq!(listed.keys().collect::<Vec<_>>(), ["volumeSnapshotInfoList"]);
+        let mut status = status;
+        status["volumeSnapshotInfoList"] = json!([entry("a", false), entry("b", true)]);
+        let known = group(&json!({"status": status}));
+        assert!(known.learned(&told, now()).is_empty(), "nothing changes");
+        let later = Answer { members: vec![member("a", true)], ..answer(false) };
+        assert_eq!(
+            Value::from(known.learned(&later, now())),
+            json!({"volumeSnapshotInfoList": [entry("a", true), entry("b", true)]})
+        );
+    }
+
+    /// 13.6 and issue 1397.
+    #[test]
+    fn times_that_are_none() {
+        let timeless = |ready, cut| Answer { cut, ..answer(ready) };
+        let epoch = Some(prost_types::Timestamp { seconds: 0, nanos: 0 });
+        for cut in [None, epoch] {
+            assert!(!content(&json!({})).learned(&timeless(false, cut), now()).contains_key("creationTime"));
+            let ready = content(&json!({})).learned(&timeless(true, cut), now());
+            assert_eq!(ready["creationTime"], now().as_second() * 1_000_000_000);
+            let ready = group(&json!({})).learned(&timeless(true, cut), now());
+            assert_eq!(ready["creationTime"], "2026-01-02T03:04:05Z");
+        }
+        let upstreams = content(&json!({"status": {"creationTime": 0}}));
+        assert!(upstreams.learned(&answer(false), now()).contains_key("creationTime"));
+    }
+
+    /// Row G-CL, and the same for single snapshots.
+    #[test]
+    fn clear_status_handle_ready_time_nil() {
+        let single = SnapshotContent::forgotten();
+        assert_eq!(
+            single,
+            json!({"snapshotHandle": null, "readyToUse": null, "creationTime": null, "restoreSize": null})
+        );
+        let several = GroupContent::forgotten();
+        assert_eq!(
+            several,
+            json!({"volumeGroupSnapshotHandle": null, "readyToUse": null, "creationTime": null, "error": null})
+        );
+    }
+
+    /// Rows G-C, CS.
+    #[test]
+    fn requests_need_something_to_take() {
+        let nothing = || (String::new(), Pairs::new(), Pairs::new());
+        let (name, parameters, secrets) = nothing();
+        let given = json!({"spec": {"source": {"volumeHandle": null, "snapshotHandle": "s"}}});
+        let error = content(&given).request(name, parameters, secrets).unwrap_err();
+        assert_eq!(error, "cannot create snapshot. Volume handle not found in snapshot content content1");
+        let (name, parameters, secrets) = nothing();
+        let empty = json!({"spec": {"source": {"volumeHandles": []}}});
+        let error = group(&empty).request(name, parameters, secrets).unwrap_err();
+        assert!(
+            error.starts_with("cannot create group snapshot. PVCs to be snapshotted not found"),
+            "{error}"
+        );
+    }
+}

@@ -93,13 +93,10 @@ fn node(parsed: &Parsed, common: &CommonFlags, variables: &Variables) -> Result<
             "--node-deployment and --leader-election exclude each other: every node has its own",
         ));
     }
-    match variables.non_empty("NODE_NAME") {
-        Some(node) => Ok(Some(node.to_owned())),
-        None => Err(Exit::fatal(
-            255,
-            "The NODE_NAME environment variable must be set when using --node-deployment",
-        )),
-    }
+    // The flag in upstream's message does not exist; both names help whoever searches for either.
+    let missing = "The NODE_NAME environment variable must be set when using --enable-node-deployment.";
+    let node = variables.non_empty("NODE_NAME").ok_or_else(|| Exit::fatal(255, missing))?;
+    Ok(Some(node.to_owned()))
 }
 
 /// With none, upstream starts, takes the lease and never does anything.

@@ -26,6 +26,7 @@ mod start;
 use sidecar_core::context::Context;
 use sidecar_core::controller::{self, Controller, unless_stopped};
 use sidecar_core::election::names;
+use sidecar_core::entry;
 use sidecar_core::exit::Exit;
 use sidecar_core::http::serve_controller;
 
@@ -35,6 +36,7 @@ pub use flags::{Flags, Naming};
 pub async fn run(flags: Flags, context: Context) -> Result<(), Exit> {
     let profile = start::profile();
     let (connector, client) = controller::api(&profile, &flags.common, &context).await?;
+    entry::refuse_two_addresses(&flags.common.parsed)?;
     // Before the driver is there: a liveness probe must not kill a sidecar that waits for its driver.
     serve_controller(&flags.common.parsed, &context).await?;
     let ready = context.http.health().require("driver");

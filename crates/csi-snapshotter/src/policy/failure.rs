@@ -23,3 +23,32 @@ pub fn report(view: &View<'_>, words: &Words, error: &str) -> Report {
         Report { reason: words.check_failed, message: format!("{}{error}", words.check_prefix()) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::content::{Content, SINGLE};
+    use crate::policy::fixtures::content;
+
+    fn reason(overlay: &Value) -> &'static str {
+        report(&content(overlay).view(), &SINGLE, "it broke").reason
+    }
+
+    #[test]
+    fn a_failed_creation_keeps_its_name() {
+        assert_eq!(reason(&json!({})), "SnapshotCreationFailed");
+        let failed = json!({"status": {"error": {"message": "Failed to create snapshot: it broke"}}});
+        assert_eq!(reason(&failed), "SnapshotCreationFailed");
+        let check = "SnapshotContentCheckandUpdateFailed";
+        assert_eq!(reason(&json!({"status": {}})), check);
+        let mut taken = failed;
+        taken["status"]["snapshotHandle"] = json!("s");
+        assert_eq!(reason(&taken), check);
+        let given = json!({"spec": {"source": {"volumeHandle": null, "snapshotHandle": "s"}}});
+        assert_eq!(reason(&given), check);
+        let given = report(&content(&given).view(), &SINGLE, "it broke");
+        assert_eq!(given.message, "Failed to check and update snapshot content: it broke");
+    }
+}

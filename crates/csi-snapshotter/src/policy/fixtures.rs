@@ -1,5 +1,5 @@
 //! Objects for tests: content `content1` of driver `mock`, to be taken of `volume-handle1` for `snap1` with class
-//! `classGold`; group content `group1` likewise of two volumes.
+//! `class-gold`; group content `group1` likewise of two volumes.
 
 use serde_json::{Value, json};
 use sidecar_core::cache::{Decoder, Json};
@@ -11,7 +11,7 @@ pub(crate) fn content(overlay: &Value) -> SnapshotContent {
         json!({
             "metadata": {"name": "content1", "uid": "content-uid", "resourceVersion": "7"},
             "spec": {
-                "driver": "mock", "deletionPolicy": "Delete", "volumeSnapshotClassName": "classGold",
+                "driver": "mock", "deletionPolicy": "Delete", "volumeSnapshotClassName": "class-gold",
                 "source": {"volumeHandle": "volume-handle1"},
                 "volumeSnapshotRef": {"name": "snap1", "namespace": "default", "uid": "snapuid1"},
             },
@@ -26,7 +26,7 @@ pub(crate) fn group(overlay: &Value) -> GroupContent {
         json!({
             "metadata": {"name": "group1", "uid": "content-uid", "resourceVersion": "7"},
             "spec": {
-                "driver": "mock", "deletionPolicy": "Delete", "volumeGroupSnapshotClassName": "classGold",
+                "driver": "mock", "deletionPolicy": "Delete", "volumeGroupSnapshotClassName": "class-gold",
                 "source": {"volumeHandles": ["volume-handle1", "volume-handle2"]},
                 "volumeGroupSnapshotRef": {"name": "snap1", "namespace": "default", "uid": "snapuid1"},
             },
@@ -35,9 +35,12 @@ pub(crate) fn group(overlay: &Value) -> GroupContent {
     )
 }
 
-/// `classGold` with `overlay` merged over it.
+/// `class-gold` with `overlay` merged over it.
 pub(crate) fn class(overlay: &Value) -> SnapshotClass {
-    project(json!({"metadata": {"name": "classGold"}, "driver": "mock", "deletionPolicy": "Delete"}), overlay)
+    project(
+        json!({"metadata": {"name": "class-gold"}, "driver": "mock", "deletionPolicy": "Delete"}),
+        overlay,
+    )
 }
 
 fn project<T: Kind>(mut base: Value, overlay: &Value) -> T {

@@ -92,3 +92,117 @@ pub fn look_secret(
     let token = |token: &str| (token == words.name_token).then(|| view.name().to_string());
     template.resolve(token, token).map(Some)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::content::{Content, GROUP, SINGLE};
+    use crate::policy::fixtures::{class as class_of, content, group};
+
+    fn filtered(parameters: &Value) -> Result<Vec<String>, String> {
+        let class = class_of(&json!({"parameters": parameters}));
+        let kept = super::parameters(&content(&json!({})).view(), &SINGLE, Some(&class), false)?;
+        Ok(kept.into_keys().collect())
+    }
+
+    /// Rows U.
+    #[test]
+    fn parameter_filter_none_one_known_all_known_unknown_prefixed_empty_other_kept() {
+        assert_eq!(filtered(&json!({"a": "b"})).unwrap(), ["a"]);
+        assert_eq!(filtered(&json!({parameters::SECRET_NAME: "x", "a": "b"})).unwrap(), ["a"]);
+        let all: serde_json::Map<_, _> =
+            parameters::RESERVED.iter().map(|key| ((*key).to_owned(), json!("x"))).collect();
+        assert!(filtered(&all.into()).unwrap().is_empty());
+        assert!(filtered(&json!({"csi.storage.k8s.io/x": "y"})).is_err());
+        assert!(filtered(&json!({})).unwrap().is_empty());
+        assert_eq!(filtered(&json!({"csiFoo": "x"})).unwrap(), ["csiFoo"]);
+    }
+
+    fn reference(parameters: &Value) -> Result<Option<SecretRef>, String> {
+        let class = class_of(&json!({"parameters": parameters}));
+        look_secret(&content(&json!({})).view(), &SINGLE, &class).map_err(|error| error.to_string())
+    }
+
+    /// Rows U.
+    #[test]
+    fn secret_refs_none_only_namespace_plain_bad_name_unsupported_token() {
+        let (name, namespace) = (parameters::LIST_SECRET_NAME, parameters::LIST_SECRET_NAMESPACE);
+        assert_eq!(reference(&json!({})), Ok(None));
+        assert!(reference(&json!({namespace: "ns"})).unwrap_err().contains("SnapshotterList"));
+        let plain = SecretRef { name: "name".into(), namespace: "ns".into() };
+        assert_eq!(reference(&json!({name: "name", namespace: "ns"})), Ok(Some(plain)));
+        assert!(reference(&json!({name: "bad name", namespace: "ns"})).is_err());
+        let token = "${volumesnapshot.annotations['akey']}";
+        assert!(reference(&json!({name: token, namespace: "ns"})).is_err());
+        let token =
+            json!({name: "${volumesnapshotcontent.name}", namespace: "${volumesnapshotcontent.name}"});
+        let found = reference(&token).unwrap().unwrap();
+        assert_eq!((&*found.name, &*found.namespace), ("content1", "content1"));
+    }
+
+    #[test]
+    fn secret_refs_of_groups() {
+        let class = class_of(&json!({"parameters": {
+            parameters::GROUP_GET_SECRET_NAME: "${volumegroupsnapshotcontent.name}",
+            parameters::GROUP_GET_SECRET_NAMESPACE: "ns",
+            parameters::LIST_SECRET_NAME: "other",
+        }}));
+        let found = look_secret(&group(&json!({})).view(), &GROUP, &class).unwrap().unwrap();
+        assert_eq!((&*found.name, &*found.namespace), ("group1", "ns"));
+    }
+
+    /// Row G-IN.
+    #[test]
+    fn inputs_class_ok_dynamic_without_class_static_without_class_class_missing() {
+        let found = class_of(&json!({}));
+        let of = |overlay: &Value, known| {
+            class(&group(overlay).view(), &GROUP, known).map(|found| found.is_some())
+        };
+        let classless = json!({"spec": {"volumeGroupSnapshotClassName": null}});
+        assert_eq!(of(&json!({}), Some(&found)), Ok(true));
+        assert!(of(&classless, None).unwrap_err().contains("without a group snapshot class"));
+        let handles = json!({"volumeGroupSnapshotHandle": "g", "volumeSnapshotHandles": ["s"]});
+        let source = json!({"volumeHandles": null, "groupSnapshotHandles": handles});
+        let given = json!({"spec": {"volumeGroupSnapshotClassName": null, "source": source}});
+        assert_eq!(of(&given, None), Ok(false));
+        assert!(of(&json!({}), None).unwrap_err().ends_with("\"class-gold\" not found"));
+    }
+
+    /// Row G-CR, and the same for single snapshots.
+    #[test]
+    fn credentials_none_empty_name_empty_namespace_valid() {
+        let of = |name: Option<&str>, namespace: Option<&str>| {
+            let mut annotations = json!({});
+            for (key, value) in [("name", name), ("namespace", namespace)] {
+                if let Some(value) = value {
+                    annotations[format!("snapshot.storage.kubernetes.io/deletion-secret-{key}")] =
+                        json!(value);
+                    annotations[format!("groupsnapshot.storage.kubernetes.io/deletion-secret-{key}")] =
+                        json!(value);
+                }
+            }
+            let overlay = json!({"metadata": {"annotations": annotations}});
+            let single = own_secret(&content(&overlay).view(), &SINGLE);
+            let several = own_secret(&group(&overlay).view(), &GROUP);
+            assert_eq!(single.is_ok(), several.is_ok());
+            single
+        };
+        assert_eq!(of(None, None), Ok(None));
+        assert_eq!(of(Some("name"), None), Ok(None), "half a pair is none");
+        assert!(of(Some(""), Some("ns")).is_err());
+        assert!(of(Some("name"), Some("")).is_err());
+        assert!(of(Some("name"), Some("ns")).unwrap().is_some());
+    }
+
+    #[test]
+    fn names_by_length() {
+        let of = |length| name(&Naming { prefix: "snapshot".into(), length }, "12-34-5");
+        assert_eq!(of(None), "snapshot-12-34-5");
+        assert_eq!(
+            (of(Some(3)), of(Some(32)), of(Some(0))),
+            ("snapshot-123".to_owned(), "snapshot-12345".to_owned(), "snapshot-".to_owned())
+        );
+    }
+}

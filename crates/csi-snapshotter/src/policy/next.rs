@@ -101,3 +101,125 @@ impl Step {
         matches!(self, Self::Take | Self::Look | Self::LookOrTake | Self::Wait)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::content::{Content, GROUP, SINGLE};
+    use crate::policy::fixtures::{content, group};
+
+    const OPEN: Past = Past { settled: false, deleted: false };
+    const SETTLED: Past = Past { settled: true, deleted: false };
+    const DELETED: Past = Past { settled: false, deleted: true };
+    const CREATED: &str = "snapshot.storage.kubernetes.io/volumesnapshot-being-created";
+    const DELETED_MARK: &str = "snapshot.storage.kubernetes.io/volumesnapshot-being-deleted";
+
+    fn marked(key: &str) -> Value {
+        json!({"metadata": {"annotations": {key: "yes"}}})
+    }
+
+    fn going(key: &str) -> Value {
+        json!({"metadata": {
+            "deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": [SINGLE.finalizer], "annotations": {key: "yes"},
+        }})
+    }
+
+    fn ready(handle: &str) -> Value {
+        json!({"snapshotHandle": handle, "readyToUse": true})
+    }
+
+    fn step(overlay: &Value, past: Past, can_look: bool) -> Step {
+        next(&content(overlay).view(), past, can_look, SINGLE.finalizer)
+    }
+
+    fn with(mut overlay: Value, status: Value) -> Value {
+        overlay["status"] = status;
+        overlay
+    }
+
+    /// Row SD.
+    #[test]
+    fn should_delete_no_timestamp_unbound_static_annotation_none() {
+        let of = |overlay: &Value| should_delete(&content(overlay).view());
+        assert!(!of(&marked(DELETED_MARK)), "no timestamp");
+        let unbound = json!({
+            "metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"},
+            "spec": {"source": {"volumeHandle": null, "snapshotHandle": "s"}, "volumeSnapshotRef": {"uid": null}},
+        });
+        assert!(of(&unbound), "unbound static");
+        assert!(of(&going(DELETED_MARK)), "annotation");
+        assert!(!of(&going("example.com/other")), "none");
+    }
+
+    /// Row G-SD.
+    #[test]
+    fn group_should_delete_none_unbound_static_being_created_being_deleted_bound_without_annotation() {
+        let of = |annotations: Value, spec: Value| {
+            let overlay = json!({
+                "metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z", "annotations": annotations}, "spec": spec,
+            });
+            should_delete(&group(&overlay).view())
+        };
+        let given = |uid: Value| {
+            let handles = json!({"volumeGroupSnapshotHandle": "g", "volumeSnapshotHandles": ["s"]});
+            let source = json!({"volumeHandles": null, "groupSnapshotHandles": handles});
+            json!({"source": source, "volumeGroupSnapshotRef": {"uid": uid}})
+        };
+        let deleted = "groupsnapshot.storage.kubernetes.io/volumegroupsnapshot-being-deleted";
+        assert!(!should_delete(&group(&json!({})).view()), "none");
+        assert!(of(json!({}), given(Value::Null)), "unbound static");
+        assert!(!of(json!({GROUP.being_created: "yes", deleted: "yes"}), json!({})), "being created");
+        assert!(of(json!({deleted: "yes"}), json!({})), "being deleted");
+        assert!(!of(json!({}), given("uid".into())), "bound without annotation");
+    }
+
+    #[test]
+    fn what_is_wanted_is_taken_followed_and_left_alone() {
+        assert_eq!(step(&json!({}), OPEN, false), Step::Take);
+        let waiting = json!({"status": {"snapshotHandle": "s", "readyToUse": false}});
+        assert_eq!(step(&waiting, SETTLED, false), Step::Take);
+        assert_eq!(step(&waiting, SETTLED, true), Step::LookOrTake);
+        let open = with(marked(CREATED), waiting["status"].clone());
+        assert_eq!(step(&open, OPEN, true), Step::Take, "only a call to take it closes the open one");
+        assert_eq!(step(&json!({"status": ready("s")}), OPEN, true), Step::Nothing);
+        assert_eq!(step(&with(marked(CREATED), ready("s")), OPEN, false), Step::Unmark);
+        let given = json!({"spec": {"source": {"volumeHandle": null, "snapshotHandle": "s"}}});
+        assert_eq!(step(&given, OPEN, false), Step::Look);
+    }
+
+    #[test]
+    fn members_of_groups_are_never_taken() {
+        let member = json!({"metadata": {"annotations": {"groupsnapshot.storage.k8s.io/volumeGroupSnapshotHandle": "g"}}});
+        assert_eq!(step(&member, OPEN, true), Step::Wait);
+        assert_eq!(step(&with(member.clone(), json!({"error": {"message": "x"}})), OPEN, true), Step::Wait);
+        let known = json!({"snapshotHandle": "s", "volumeGroupSnapshotHandle": "g"});
+        assert_eq!(step(&with(member, known), OPEN, true), Step::Look);
+    }
+
+    #[test]
+    fn what_is_unwanted_goes_once_its_outcome_is_known() {
+        let mut created = going(DELETED_MARK);
+        created["metadata"]["annotations"][CREATED] = json!("yes");
+        assert_eq!(step(&created, OPEN, false), Step::Take, "there may be a snapshot that nobody knows");
+        assert_eq!(step(&created, SETTLED, false), Step::Unmark);
+        assert_eq!(step(&with(created, ready("s")), OPEN, false), Step::Unmark);
+        assert_eq!(step(&going(DELETED_MARK), OPEN, false), Step::Release, "nothing was taken");
+        let there = with(going(DELETED_MARK), ready("s"));
+        assert_eq!(step(&there, OPEN, false), Step::Delete);
+        assert_eq!(step(&there, DELETED, false), Step::Release);
+        let mut free = there.clone();
+        free["metadata"]["finalizers"] = json!([]);
+        assert_eq!(step(&free, DELETED, false), Step::Nothing);
+        let mut retained = there.clone();
+        retained["spec"]["deletionPolicy"] = json!("Retain");
+        assert_eq!(step(&retained, OPEN, false), Step::Release);
+        let mut member = there;
+        member["status"]["volumeGroupSnapshotHandle"] = json!("g");
+        assert_eq!(step(&member, OPEN, false), Step::Release, "it goes with its group");
+        // A user has deleted the content, its snapshot lives.
+        assert_eq!(step(&with(going("example.com/other"), ready("s")), OPEN, false), Step::Nothing);
+        assert_eq!(step(&going("example.com/other"), OPEN, false), Step::Take);
+    }
+}

@@ -53,3 +53,32 @@ pub fn not_deleted(view: &View<'_>, message: &str, now: Timestamp) -> Value {
 fn error(message: &str, now: Timestamp) -> Value {
     json!({"message": message, "time": format!("{now:.0}")})
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::content::{Content, SINGLE};
+    use crate::policy::fixtures::content;
+
+    /// Rows G-F and G-AN, in the form of what is sent.
+    #[test]
+    fn patches_name_their_object_and_nothing_that_is_not_ours() {
+        let held = content(&json!({"metadata": {"finalizers": ["a", SINGLE.finalizer, "b"]}}));
+        let patch = release(&held.view(), SINGLE.finalizer).unwrap();
+        assert_eq!(patch[3], json!({"op": "remove", "path": "/metadata/finalizers/1"}));
+        assert_eq!(patch[1], json!({"op": "test", "path": "/metadata/resourceVersion", "value": "7"}));
+        assert_eq!(release(&content(&json!({})).view(), SINGLE.finalizer), None);
+        let content = content(&json!({}));
+        assert_eq!(
+            unmark(&content.view(), "key"),
+            json!({"metadata": {"uid": "content-uid", "annotations": {"key": null}}})
+        );
+        assert_eq!(mark(&content.view(), "key")["metadata"]["annotations"], json!({"key": "yes"}));
+        let now = "2026-01-02T03:04:05.9Z".parse().unwrap();
+        assert_eq!(
+            failed(&content.view(), "it broke", now)["status"],
+            json!({"error": {"message": "it broke", "time": "2026-01-02T03:04:05Z"}, "readyToUse": false})
+        );
+        assert!(not_deleted(&content.view(), "it broke", now)["status"].get("readyToUse").is_none());
+    }
+}

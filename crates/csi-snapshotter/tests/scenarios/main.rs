@@ -1,0 +1,22 @@
+//! Whole sidecars against an API server and a driver in this process, on paused time. One module per table of the
+//! sheet's section 11, one test per row.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::needless_pass_by_value,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "test code: a panic is a failed test, and json! makes values"
+)]
+
+mod budget;
+mod delete;
+mod group;
+mod leadership;
+mod look;
+mod pace;
+mod setup;
+mod simulation;
+mod startup;
+mod take;
