@@ -25,6 +25,7 @@ pub trait Content: Cached + Clone {
     fn view(&self) -> View<'_>;
 
     /// The same content as if only what others write had changed: without version, finalizers, status and our annotation.
+    #[must_use]
     fn of_others(&self) -> Self;
 }
 
@@ -35,6 +36,7 @@ pub trait Class: Cached {
 }
 
 /// What all contents have.
+#[allow(clippy::struct_excessive_bools, reason = "most say whether an annotation is there")]
 #[derive(Clone, Copy, Debug)]
 pub struct View<'a> {
     /// Metadata.

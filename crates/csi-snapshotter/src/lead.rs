@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kube::Client;
-use sidecar_core::api::{ErrorKind, explained};
+use sidecar_core::api::explained;
 use sidecar_core::context::Context;
 use sidecar_core::controller::{Controller, fill_caches};
 use sidecar_core::exit::Exit;
@@ -117,7 +117,8 @@ async fn until_there_are_groups(client: &Client, context: &Context, timeout: Dur
         });
         match asked.await {
             Ok(Ok(())) => return,
-            Ok(Err(error)) if ErrorKind::of(&error) == ErrorKind::NotFound => {
+            // A group that no server knows is a page that no server has: there is no reason in it.
+            Ok(Err(kube::Error::Api(status))) if status.code == 404 => {
                 if pause == FIRST_PAUSE {
                     info!(
                         "The API server has no group snapshots, will look for them again from time to time"
@@ -125,7 +126,7 @@ async fn until_there_are_groups(client: &Client, context: &Context, timeout: Dur
                 }
             }
             Ok(Err(error)) => {
-                warn!(err = explained(&error), "Cannot list group snapshot contents and classes")
+                warn!(err = explained(&error), "Cannot list group snapshot contents and classes");
             }
             Err(_) => warn!("Cannot list group snapshot contents and classes in time"),
         }

@@ -47,7 +47,8 @@ async fn capabilities(flags: &Flags, connection: &Connection) -> Result<Capabili
         .controller_capabilities(call())
         .await
         .map_err(|status| unsupported().because(status_text(&status)))?;
-    let groups = if flags.groups { groups(connection, call()).await } else { Default::default() };
+    let groups =
+        if flags.groups { groups(connection, call()).await } else { GroupControllerCapabilities::default() };
     let capabilities = Capabilities::new(&controller, &groups);
     if !capabilities.takes_snapshots {
         return Err(Exit::failure(1, "CSI driver does not support CREATE_DELETE_SNAPSHOT"));

@@ -1,6 +1,6 @@
 //! The content of a group of snapshots.
 
-use sidecar_core::objects::{GroupContent, GroupContentIndex, GroupSnapshotClass, SnapshotClass};
+use sidecar_core::objects::{Finalizers, GroupContent, GroupContentIndex, GroupSnapshotClass, SnapshotClass};
 
 use super::{Class, Content, GROUP, Status, View, Words};
 
@@ -35,7 +35,7 @@ impl Content for GroupContent {
     fn of_others(&self) -> Self {
         let mut rest = Self { status: None, being_created: false, ..self.clone() };
         rest.meta.resource_version = 0;
-        rest.meta.finalizers = Default::default();
+        rest.meta.finalizers = Finalizers::default();
         rest
     }
 }

@@ -1,6 +1,6 @@
 //! The content of one snapshot.
 
-use sidecar_core::objects::{ContentIndex, SnapshotClass, SnapshotContent};
+use sidecar_core::objects::{ContentIndex, Finalizers, SnapshotClass, SnapshotContent};
 
 use super::{Class, Content, SINGLE, Status, View, Words};
 
@@ -35,7 +35,7 @@ impl Content for SnapshotContent {
     fn of_others(&self) -> Self {
         let mut rest = Self { status: None, being_created: false, ..self.clone() };
         rest.meta.resource_version = 0;
-        rest.meta.finalizers = Default::default();
+        rest.meta.finalizers = Finalizers::default();
         rest
     }
 }

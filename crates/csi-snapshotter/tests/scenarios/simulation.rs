@@ -205,8 +205,8 @@ fn settled(world: &World, wishes: &Shared) -> Result<(), String> {
 
 /// The handles in the status are those of the snapshots.
 fn known(world: &World, object: &Value, snapshots: &[String]) -> Result<(), String> {
-    let names = world.driver().snapshots();
-    let named = |handle: &Value| handle.as_str().and_then(|handle| names.get(handle)).cloned();
+    let there = world.driver().snapshots();
+    let named = |handle: &Value| handle.as_str().and_then(|handle| there.get(handle)).cloned();
     let status = &object["status"];
     let noted: Vec<_> = match status["volumeSnapshotInfoList"].as_array() {
         Some(members) => members.iter().map(|member| named(&member["snapshotHandle"])).collect(),

@@ -3,7 +3,10 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use csi_client::csi::{ControllerExpandVolumeRequest, CreateVolumeRequest};
+use csi_client::csi::{
+    ControllerExpandVolumeRequest, CreateSnapshotRequest, CreateVolumeGroupSnapshotRequest,
+    CreateVolumeRequest,
+};
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use prost::Message;
@@ -38,6 +41,10 @@ impl Service<Request<Body>> for FaultyDriver {
         })
     }
 }
+
+/// Calls after which the driver has something that a refusal would deny.
+const CAN_BE_DONE: [&str; 4] =
+    ["CreateVolume", "ControllerExpandVolume", "CreateSnapshot", "CreateVolumeGroupSnapshot"];
 
 impl FaultyDriver {
     pub(super) fn new(life: Incarnation) -> Self {
@@ -85,7 +92,7 @@ impl FaultyDriver {
         let refuses = matches!(&step, Step::Fail(code, _) if !leaves_open(*code));
         let late = matches!(&step, Step::Late(_, next) if matches!(&**next, Step::Fail(code, _) if !leaves_open(*code)));
         let method = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
-        if !(refuses || late) || !["CreateVolume", "ControllerExpandVolume"].contains(&method.as_str()) {
+        if !(refuses || late) || !CAN_BE_DONE.contains(&method.as_str()) {
             return Ok((step, request));
         }
         let (parts, body) = request.into_parts();
@@ -98,16 +105,20 @@ impl FaultyDriver {
 
     /// Whether the driver already has what this message asks for.
     fn is_done(&self, method: &str, message: &[u8]) -> bool {
-        let volumes = self.life.world().driver().volumes();
-        if method == "CreateVolume" {
-            let wanted = CreateVolumeRequest::decode(message);
-            return wanted.is_ok_and(|wanted| volumes.iter().any(|volume| volume.name == wanted.name));
+        let driver = self.life.world().driver();
+        match method {
+            "CreateVolume" => CreateVolumeRequest::decode(message)
+                .is_ok_and(|wanted| driver.volumes().iter().any(|volume| volume.name == wanted.name)),
+            "CreateSnapshot" => CreateSnapshotRequest::decode(message)
+                .is_ok_and(|wanted| driver.snapshots().values().any(|name| *name == wanted.name)),
+            "CreateVolumeGroupSnapshot" => CreateVolumeGroupSnapshotRequest::decode(message)
+                .is_ok_and(|wanted| driver.groups().values().any(|name| *name == wanted.name)),
+            _ => ControllerExpandVolumeRequest::decode(message).is_ok_and(|wanted| {
+                let bytes = wanted.capacity_range.unwrap_or_default().required_bytes;
+                let volumes = driver.volumes();
+                volumes.iter().any(|volume| volume.id == wanted.volume_id && volume.capacity >= bytes)
+            }),
         }
-        let wanted = ControllerExpandVolumeRequest::decode(message);
-        wanted.is_ok_and(|wanted| {
-            let bytes = wanted.capacity_range.unwrap_or_default().required_bytes;
-            volumes.iter().any(|volume| volume.id == wanted.volume_id && volume.capacity >= bytes)
-        })
     }
 
     fn done(&self, method: &str, outcome: &str) {
