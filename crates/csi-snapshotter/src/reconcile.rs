@@ -28,7 +28,7 @@ use csi_client::{CallOptions, Connection};
 use sidecar_core::cache::Store;
 use sidecar_core::context::Context;
 use sidecar_core::events::Recorder;
-use sidecar_core::objects::{Interest, Interned, SnapshotClass};
+use sidecar_core::objects::{Interest, Interned};
 use sidecar_core::queue::Queue;
 use sidecar_core::reconciler::{self, Outcome};
 use tokio_util::sync::CancellationToken;
@@ -117,14 +117,15 @@ impl<C: Content> Shared<C> {
     }
 
     /// The class that a content names, if there is one of that name.
-    fn class(&self, view: &View<'_>) -> Option<SnapshotClass> {
-        let class = self.stores.classes.get("", view.class?)?;
-        Some(class.class().clone())
+    fn class(&self, view: &View<'_>) -> Option<Arc<C::Class>> {
+        self.stores.classes.get("", view.class?)
     }
 
     fn is_ours(&self, view: &View<'_>) -> bool {
         let Parts { driver, flags, .. } = &self.parts;
-        ownership::is_ours(view, &driver.name, flags.node.as_deref(), self.class(view).as_ref())
+        let class = self.class(view);
+        let class = class.as_deref().map(Class::class);
+        ownership::is_ours(view, &driver.name, flags.node.as_deref(), class)
     }
 
     /// The content as it is now, if it is still the same one.

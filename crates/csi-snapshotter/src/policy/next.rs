@@ -34,6 +34,8 @@ pub enum Step {
     Unmark,
     /// Have the driver delete the snapshot.
     Delete,
+    /// Take out of the status what says that there is a snapshot.
+    Clear,
     /// Let the content go.
     Release,
 }
@@ -75,18 +77,19 @@ pub fn next(view: &View<'_>, past: Past, can_look: bool, finalizer: &str) -> Ste
 }
 
 fn remove(view: &View<'_>, past: Past, finalizer: &str) -> Step {
-    let is_there = view.handle().is_some() && !past.deleted;
-    if is_there && view.policy == DeletionPolicy::Delete && !view.in_group() {
-        Step::Delete
-    } else if view.meta.finalizers.has(finalizer) {
-        Step::Release
-    } else {
-        Step::Nothing
+    let ours = view.policy == DeletionPolicy::Delete && !view.in_group();
+    match view.handle() {
+        Some(_) if ours && !past.deleted => Step::Delete,
+        // Upstream empties the status always. Where the content goes with our finalizer in the next moment, nobody could
+        // read that.
+        Some(_) if ours && outlives_us(view, finalizer) => Step::Clear,
+        _ if view.meta.finalizers.has(finalizer) => Step::Release,
+        _ => Step::Nothing,
     }
 }
 
 /// Whether the content will still be there when we have let it go, so that its status must not name what is deleted.
-pub fn outlives_us(view: &View<'_>, finalizer: &str) -> bool {
+fn outlives_us(view: &View<'_>, finalizer: &str) -> bool {
     view.meta.finalizers.iter().any(|held| held != finalizer)
 }
 
@@ -209,6 +212,9 @@ mod tests {
         let there = with(going(DELETED_MARK), ready("s"));
         assert_eq!(step(&there, OPEN, false), Step::Delete);
         assert_eq!(step(&there, DELETED, false), Step::Release);
+        let mut held = there.clone();
+        held["metadata"]["finalizers"] = json!(["example.com/held", SINGLE.finalizer]);
+        assert_eq!((step(&held, OPEN, false), step(&held, DELETED, false)), (Step::Delete, Step::Clear));
         let mut free = there.clone();
         free["metadata"]["finalizers"] = json!([]);
         assert_eq!(step(&free, DELETED, false), Step::Nothing);

@@ -53,6 +53,21 @@ impl<C: Content> Shared<C> {
         Ok(self.note(written))
     }
 
+    /// Makes sure that the content itself is what we see, and not another one that has its name by now.
+    pub(super) async fn see_for_ourselves(&self, content: &C) -> Result<(), Stop> {
+        let meta = content.meta();
+        let request = http::Request::get(format!("{}/{}", C::RESOURCE.path(), meta.name));
+        match self.answer(request, Vec::new()).await {
+            Ok(live) if live.meta().uid == meta.uid => Ok(()),
+            Ok(_) => Err(Stop::Gone),
+            Err(error) if ErrorKind::of(&error) == ErrorKind::NotFound => Err(Stop::Gone),
+            Err(error) => {
+                let (name, error) = (&meta.name, explained(&error));
+                Err(Stop::Failed(format!("error get snapshot content {name} from api server: {error}")))
+            }
+        }
+    }
+
     async fn send(
         &self,
         name: &str,
@@ -61,10 +76,13 @@ impl<C: Content> Shared<C> {
         patch: &Value,
     ) -> Result<C, kube::Error> {
         let request = http::Request::patch(format!("{}/{name}{subresource}", C::RESOURCE.path()))
-            .header(ACCEPT, "application/json")
-            .header(CONTENT_TYPE, patch_type)
-            .body(patch.to_string().into_bytes())
-            .map_err(kube::Error::HttpError)?;
+            .header(CONTENT_TYPE, patch_type);
+        self.answer(request, patch.to_string().into_bytes()).await
+    }
+
+    async fn answer(&self, request: http::request::Builder, body: Vec<u8>) -> Result<C, kube::Error> {
+        let request =
+            request.header(ACCEPT, "application/json").body(body).map_err(kube::Error::HttpError)?;
         let answer = self.parts.client.request_text(request).await?;
         let unreadable = |problem: String| {
             kube::Error::SerdeError(<serde_json::Error as serde::de::Error>::custom(problem))

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Shared;
 use super::sync::Stop;
-use crate::content::View;
+use crate::content::{Class, View};
 use crate::driver::{Answer, Calls, Pairs};
 use crate::policy::inputs;
 
@@ -46,7 +46,7 @@ impl<C: Calls> Shared<C> {
             let known = self.class(view);
             let known =
                 known.ok_or_else(|| words.no_look_class(class, name, &words.class_not_found(class)))?;
-            reference = inputs::look_secret(view, words, &known)
+            reference = inputs::look_secret(view, words, known.class())
                 .map_err(|error| words.no_look_secret(name, error))?;
         }
         if view.in_group() {

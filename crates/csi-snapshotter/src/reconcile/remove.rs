@@ -8,12 +8,10 @@ use super::Shared;
 use super::sync::Stop;
 use crate::content::words::{NO_CREDENTIALS, NOT_CLEARED};
 use crate::driver::Calls;
-use crate::policy::next::outlives_us;
 use crate::policy::write;
 
 impl<C: Calls> Shared<C> {
-    /// Has the driver delete the snapshot. Upstream then empties the status, always: where the content goes with our
-    /// finalizer in the next moment, nobody could read that.
+    /// Has the driver delete the snapshot.
     pub(super) async fn delete(&self, content: &Arc<C>) -> Result<Arc<C>, Stop> {
         let (view, words) = (content.view(), C::WORDS);
         let name = view.name();
@@ -25,19 +23,26 @@ impl<C: Calls> Shared<C> {
                 return Err(stop);
             }
         };
+        if !view.meta.finalizers.has(words.finalizer) {
+            // Nothing keeps it: it may be gone, and one of the same name and the same snapshot may be there.
+            self.see_for_ourselves(content).await?;
+        }
         info!(v = 2, kind = C::RESOURCE.kind, content = %name, "Deleting snapshot");
         if let Err(problem) = content.delete(&self.parts.connection, secrets, self.call()).await {
             self.not_deleted(content, &words.delete_prefix(), &problem).await;
             return Err(Stop::Failed(words.not_deleted(name, &problem)));
         }
         self.memory.deleted(content.meta());
-        if !outlives_us(&view, words.finalizer) {
-            return Ok(content.clone());
-        }
+        Ok(content.clone())
+    }
+
+    /// Takes out of the status what says that there is a snapshot.
+    pub(super) async fn clear(&self, content: &Arc<C>) -> Result<Arc<C>, Stop> {
+        let (view, words) = (content.view(), C::WORDS);
         match self.patch_status(content, &write::status(&view, C::forgotten())).await {
             Err(Stop::Failed(problem)) => {
                 self.event(content, words.delete_failed, NOT_CLEARED);
-                Err(Stop::Failed(words.not_deleted(name, &problem)))
+                Err(Stop::Failed(words.not_deleted(view.name(), &problem)))
             }
             cleared => cleared,
         }

@@ -9,6 +9,7 @@ use tracing::info;
 
 use super::Shared;
 use super::sync::Stop;
+use crate::content::Class;
 use crate::driver::{Answer, Calls};
 use crate::policy::next::{Step, ends_taking};
 use crate::policy::{inputs, write};
@@ -59,7 +60,7 @@ impl<C: Calls> Shared<C> {
         let (view, words) = (content.view(), C::WORDS);
         let known = self.class(&view);
         let no_inputs = |problem: String| words.no_inputs(view.name(), &problem);
-        let class = inputs::class(&view, words, known.as_ref()).map_err(no_inputs)?;
+        let class = inputs::class(&view, words, known.as_deref().map(Class::class)).map_err(no_inputs)?;
         let extra = self.parts.flags.extra_create_metadata;
         let parameters = inputs::parameters(&view, words, class, extra)?;
         let not_taken = |problem: String| words.not_taken(&content.volumes(), &problem);

@@ -2,6 +2,7 @@
 
 use csi_client::csi::DeleteSnapshotRequest;
 use serde_json::{Value, json};
+use testkit::api::Failure;
 use testkit::driver::Step;
 use tonic::Code;
 
@@ -239,4 +240,29 @@ async fn an_unbound_content_goes_when_it_is_deleted() {
     setup.server.delete(VSC, "", "content").unwrap();
     setup.gone(VSC, "content").await;
     assert_eq!(setup.deleted(), [deletion(&[])]);
+}
+
+/// A content without our finalizer goes with the last one on it, behind our back, and another may get its name and its
+/// snapshot. That is not deleted because of the first.
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_that_another_content_of_the_same_name_has_is_not_deleted() {
+    let setup = Setup::new();
+    setup.driver.add_snapshot("sid", VOLUME, GIB);
+    let unheld = json!({"metadata": {"finalizers": [FOREIGN]}});
+    let first = both(both(given("sid"), ready("sid")), both(unwanted(json!({})), unheld.clone()));
+    setup.secret("secret");
+    setup.content("content", both(first, secret_annotations("secret", "default")));
+    // The secret is read for two seconds. Meanwhile the one content goes and the other comes.
+    let late = Failure::too_many_requests(2);
+    setup.server.fail_next("get", "secrets", 1, &late);
+    let _sidecar = setup.start(&[]);
+    setup
+        .until("the secret is read", || setup.calls().iter().any(|call| call.starts_with("get secrets")))
+        .await;
+    setup.patch(VSC, "content", &json!({"metadata": {"finalizers": null}}));
+    assert!(setup.vsc("content").is_null());
+    setup.content("content", both(both(given("sid"), ready("sid")), unheld));
+    settle().await;
+    assert!(setup.deleted().is_empty());
+    assert!(setup.driver.snapshots().contains_key("sid"));
 }

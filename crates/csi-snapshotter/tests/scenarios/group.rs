@@ -8,6 +8,7 @@ use csi_client::csi::{
 };
 use serde_json::{Value, json};
 use snapshot_api::names::annotations;
+use testkit::api::Failure;
 use testkit::driver::Step;
 use tonic::Code;
 
@@ -324,6 +325,45 @@ async fn group_delete_driver_error_passed_through() {
     assert_eq!(first, second);
     assert_eq!(first.snapshot_ids.len(), 2);
     assert!(setup.driver.groups().is_empty() && setup.driver.snapshots().is_empty());
+}
+
+/// Row G-DE: what fails after a deletion is tried again, and the group is not deleted a second time.
+#[tokio::test(start_paused = true)]
+async fn delete_success_clears_handle_error_of_inline_re_sync_is_propagated() {
+    let setup = Setup::new();
+    setup.group("group", json!({"metadata": {"finalizers": [FOREIGN, GF]}}));
+    let _sidecar = setup.start(&["--retry-interval-start=10s"]);
+    setup.ready(VGSC, "group").await;
+    let refused = Failure::internal("mock");
+    setup.server.fail_next("patch", "volumegroupsnapshotcontents", 1, &refused);
+    setup.unwanted(VGSC, "group");
+    pass(5).await;
+    let left = setup.vgsc("group");
+    assert!(left["status"].get("volumeGroupSnapshotHandle").is_none(), "{left}");
+    assert_eq!(left["metadata"]["finalizers"].as_array().unwrap().len(), 2);
+    settle().await;
+    assert_eq!(setup.vgsc("group")["metadata"]["finalizers"], json!([FOREIGN]));
+    assert_eq!(deleted(&setup).len(), 1);
+}
+
+/// 13.3 and row G-DE: a status that cannot be emptied is an event, and the content stays.
+#[tokio::test(start_paused = true)]
+async fn delete_success_clear_fails() {
+    let setup = Setup::new();
+    setup.group("group", json!({"metadata": {"finalizers": [FOREIGN, GF]}}));
+    let _sidecar = setup.start(&["--retry-interval-start=10s"]);
+    setup.ready(VGSC, "group").await;
+    let refused = Failure::internal("mock");
+    setup.server.fail_next("patch", "volumegroupsnapshotcontents/status", 1, &refused);
+    setup.unwanted(VGSC, "group");
+    settle().await;
+    assert_eq!(
+        setup.events("group"),
+        [("GroupSnapshotDeleteError".to_owned(), "Failed to clear content status".to_owned())]
+    );
+    let left = setup.vgsc("group");
+    assert_eq!(left["metadata"]["finalizers"], json!([FOREIGN]));
+    assert!(left["status"].get("volumeGroupSnapshotHandle").is_none(), "{left}");
 }
 
 #[tokio::test(start_paused = true)]

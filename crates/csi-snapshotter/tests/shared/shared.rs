@@ -1,0 +1,5 @@
+//! Scenarios with one definition and two backends: the in-process API server here, a real control plane in the lab,
+//! which includes this file by its path.
+
+pub mod contents;
+pub mod stage;
