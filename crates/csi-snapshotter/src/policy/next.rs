@@ -15,6 +15,8 @@ pub struct Past {
     pub settled: bool,
     /// The driver has deleted the snapshot.
     pub deleted: bool,
+    /// The driver does not tell about the snapshot, although it says that it does.
+    pub untold: bool,
 }
 
 /// What is to be done.
@@ -73,7 +75,7 @@ pub fn next(view: &View<'_>, past: Past, can_look: bool, finalizer: &str) -> Ste
     }
     // While a call to take it is open, only another such call closes it.
     let closed = !view.being_created || past.settled;
-    if can_look && view.handle().is_some() && closed { Step::LookOrTake } else { Step::Take }
+    if can_look && !past.untold && view.handle().is_some() && closed { Step::LookOrTake } else { Step::Take }
 }
 
 fn remove(view: &View<'_>, past: Past, finalizer: &str) -> Step {
@@ -113,9 +115,9 @@ mod tests {
     use crate::content::{Content, GROUP, SINGLE};
     use crate::policy::fixtures::{content, group};
 
-    const OPEN: Past = Past { settled: false, deleted: false };
-    const SETTLED: Past = Past { settled: true, deleted: false };
-    const DELETED: Past = Past { settled: false, deleted: true };
+    const OPEN: Past = Past { settled: false, deleted: false, untold: false };
+    const SETTLED: Past = Past { settled: true, ..OPEN };
+    const DELETED: Past = Past { deleted: true, ..OPEN };
     const CREATED: &str = "snapshot.storage.kubernetes.io/volumesnapshot-being-created";
     const DELETED_MARK: &str = "snapshot.storage.kubernetes.io/volumesnapshot-being-deleted";
 
@@ -184,6 +186,7 @@ mod tests {
         let waiting = json!({"status": {"snapshotHandle": "s", "readyToUse": false}});
         assert_eq!(step(&waiting, SETTLED, false), Step::Take);
         assert_eq!(step(&waiting, SETTLED, true), Step::LookOrTake);
+        assert_eq!(step(&waiting, Past { untold: true, ..SETTLED }, true), Step::Take);
         let open = with(marked(CREATED), waiting["status"].clone());
         assert_eq!(step(&open, OPEN, true), Step::Take, "only a call to take it closes the open one");
         assert_eq!(step(&json!({"status": ready("s")}), OPEN, true), Step::Nothing);

@@ -27,9 +27,10 @@ fn annotate(view: &View<'_>, annotation: &str, value: &Value) -> Value {
 /// `None` if it is not there. A JSON patch, unlike all others here.
 pub fn release(view: &View<'_>, finalizer: &str) -> Option<Value> {
     let path = format!("/metadata/finalizers/{}", view.meta.finalizers.position(finalizer)?);
+    let version = view.meta.resource_version.to_string();
     Some(json!([
         {"op": "test", "path": "/metadata/uid", "value": view.meta.uid.to_string()},
-        {"op": "test", "path": "/metadata/resourceVersion", "value": view.meta.resource_version.to_string()},
+        {"op": "test", "path": "/metadata/resourceVersion", "value": version},
         {"op": "test", "path": path, "value": finalizer},
         {"op": "remove", "path": path},
     ]))

@@ -21,12 +21,13 @@ impl<C: Calls> Shared<C> {
         }
     }
 
-    /// The same about one that we had taken. A driver that does not tell is asked as upstream asks it.
+    /// The same about one that we had taken. A driver that does not tell is asked as upstream asks it, from then on.
     pub(super) async fn look_or_take(&self, content: &Arc<C>) -> Result<Arc<C>, Stop> {
         match self.ask(content).await {
             Ok(answer) => self.learn(content, &answer).await,
             Err(problem) => {
                 tracing::info!(v = 3, content = %content.meta().name, err = problem, "The driver does not tell");
+                self.memory.untold(content.meta());
                 self.take(content).await
             }
         }

@@ -71,6 +71,11 @@ impl Memory {
         self.change(content, |entry| entry.past.deleted = true);
     }
 
+    /// The driver was asked about the snapshot in vain.
+    pub(super) fn untold(&self, content: &Meta) {
+        self.change(content, |entry| entry.past.untold = true);
+    }
+
     /// How often it was found not to be ready before this time.
     pub(super) fn is_not_ready(&self, content: &Meta) -> u32 {
         self.change(content, |entry| {
@@ -107,7 +112,7 @@ mod tests {
         memory.deleted(&old);
         assert_eq!((memory.is_not_ready(&old), memory.is_not_ready(&old)), (0, 1));
         assert!(memory.is_marked(&old) && memory.is_being_followed(&old));
-        assert_eq!(memory.past(&old), Past { settled: true, deleted: true });
+        assert_eq!(memory.past(&old), Past { settled: true, deleted: true, untold: false });
         assert!(!memory.is_marked(&new) && !memory.is_being_followed(&new));
         assert_eq!(memory.past(&new), Past::default());
         memory.opens(&new);

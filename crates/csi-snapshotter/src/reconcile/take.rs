@@ -103,7 +103,9 @@ impl<C: Calls> Shared<C> {
             Err(stop) => return Err(stop),
         };
         self.memory.settles(written.meta());
-        if !ends_taking(answer.ready, written.can_look(self.parts.driver.capabilities)) {
+        let told =
+            written.can_look(self.parts.driver.capabilities) && !self.memory.past(written.meta()).untold;
+        if !ends_taking(answer.ready, told) {
             return Ok(written);
         }
         match self.unmark(&written).await {

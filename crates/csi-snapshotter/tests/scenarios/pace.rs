@@ -4,13 +4,14 @@
 use std::time::Duration;
 
 use csi_client::csi::{
-    CreateSnapshotRequest, CreateVolumeGroupSnapshotRequest, DeleteSnapshotRequest, ListSnapshotsRequest,
+    CreateSnapshotRequest, CreateVolumeGroupSnapshotRequest, DeleteSnapshotRequest, GetSnapshotRequest,
+    ListSnapshotsRequest,
 };
 use serde_json::json;
-use testkit::driver::Step;
+use testkit::driver::{ControllerCapability, DriverConfig, Step};
 use tonic::Code;
 
-use crate::setup::{Setup, VGSC, VSC, given, pass};
+use crate::setup::{Setup, VGSC, VSC, able, given, pass};
 
 const HOUR: usize = 3600;
 
@@ -140,4 +141,21 @@ async fn others_writes_that_mean_nothing_cost_nothing() {
         pass(1).await;
     }
     assert_eq!((setup.driver.calls().len(), setup.writes()), before);
+}
+
+/// A driver that has GetSnapshot and refuses it is asked as upstream asks, without a write per look.
+#[tokio::test(start_paused = true)]
+async fn a_driver_that_does_not_tell_costs_no_write_per_look() {
+    let controller = vec![ControllerCapability::CreateDeleteSnapshot, ControllerCapability::GetSnapshot];
+    let snapshot_time = Duration::from_secs(1800);
+    let setup = Setup::with(DriverConfig { controller, snapshot_time, ..able() });
+    setup.driver.always::<GetSnapshotRequest>(Step::fail(Code::Internal, "never"));
+    let _sidecar = setup.start(&[]);
+    setup.content("content", json!({}));
+    pass(1700).await;
+    // Marked, status, unmarked; asked in vain; marked again for good.
+    assert_eq!((setup.driver.count::<GetSnapshotRequest>(), setup.writes()), (1, 4));
+    assert!((25..=36).contains(&setup.created().len()), "{}", setup.created().len());
+    setup.ready(VSC, "content").await;
+    assert_eq!((setup.writes(), setup.events("content").len()), (6, 0));
 }
