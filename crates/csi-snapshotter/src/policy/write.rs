@@ -27,13 +27,15 @@ fn annotate(view: &View<'_>, annotation: &str, value: &Value) -> Value {
 /// `None` if it is not there. A JSON patch, unlike all others here.
 pub fn release(view: &View<'_>, finalizer: &str) -> Option<Value> {
     let path = format!("/metadata/finalizers/{}", view.meta.finalizers.position(finalizer)?);
-    let version = view.meta.resource_version.to_string();
-    Some(json!([
-        {"op": "test", "path": "/metadata/uid", "value": view.meta.uid.to_string()},
-        {"op": "test", "path": "/metadata/resourceVersion", "value": version},
-        {"op": "test", "path": path, "value": finalizer},
-        {"op": "remove", "path": path},
-    ]))
+    let test = |path: &str, value: String| json!({"op": "test", "path": path, "value": value});
+    let mut patch = vec![test("/metadata/uid", view.meta.uid.to_string())];
+    // 0 stands for a version that is no number, as no API server of today has it.
+    if view.meta.resource_version > 0 {
+        patch.push(test("/metadata/resourceVersion", view.meta.resource_version.to_string()));
+    }
+    patch.push(test(&path, finalizer.to_owned()));
+    patch.push(json!({"op": "remove", "path": path}));
+    Some(patch.into())
 }
 
 /// The status changes in these fields.
@@ -69,6 +71,9 @@ mod tests {
         assert_eq!(patch[3], json!({"op": "remove", "path": "/metadata/finalizers/1"}));
         assert_eq!(patch[1], json!({"op": "test", "path": "/metadata/resourceVersion", "value": "7"}));
         assert_eq!(release(&content(&json!({})).view(), SINGLE.finalizer), None);
+        let opaque = json!({"metadata": {"resourceVersion": "opaque", "finalizers": [SINGLE.finalizer]}});
+        let patch = release(&content(&opaque).view(), SINGLE.finalizer).unwrap();
+        assert_eq!(patch.as_array().unwrap().len(), 3);
         let content = content(&json!({}));
         assert_eq!(
             unmark(&content.view(), "key"),
