@@ -58,53 +58,74 @@ async fn look(client: &kube::Client, kinds: &[Resource]) -> Result<(), String> {
     Ok(())
 }
 
+/// What is known about the kinds of groups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Known {
+    /// Nobody has looked yet.
+    Nothing,
+    /// They are not there, or nobody wants them.
+    Missing,
+    /// They are there.
+    Found,
+}
+
 /// Whether groups can be worked on. Dropping it ends the search.
 #[derive(Debug)]
 pub struct Groups {
-    found: watch::Receiver<bool>,
+    known: watch::Receiver<Known>,
     _search: Option<DropGuard>,
 }
 
 impl Groups {
     /// Begins to look for the kinds of groups, unless the gate is off.
     pub(crate) fn look_for(flags: &Flags, client: &kube::Client, context: &Context) -> Self {
-        let (sender, found) = watch::channel(false);
         if !flags.groups {
-            return Self { found, _search: None };
+            return Self { known: watch::channel(Known::Missing).1, _search: None };
         }
+        let (sender, known) = watch::channel(Known::Nothing);
         let end = context.shutdown.token().child_token();
         let (client, limit, guard) = (client.clone(), flags.definitions_wait, end.clone().drop_guard());
         tokio::spawn(async move {
             tokio::select! {
                 biased;
                 () = end.cancelled() => {}
-                () = search(&client, limit) => {
-                    // Without receivers there is nobody to tell.
-                    let _nobody = sender.send(true);
-                }
+                () = search(&client, limit, &sender) => {}
             }
         });
-        Self { found, _search: Some(guard) }
+        Self { known, _search: Some(guard) }
+    }
+
+    /// Whether the kinds are there, as soon as somebody has looked.
+    pub(crate) async fn are_there(&self) -> bool {
+        let mut known = self.known.clone();
+        match known.wait_for(|known| *known != Known::Nothing).await {
+            Ok(known) => *known == Known::Found,
+            Err(_) => false,
+        }
     }
 
     /// Completes when the kinds are there; never, if the gate is off.
     pub(crate) async fn found(&self) {
-        let mut found = self.found.clone();
-        if found.wait_for(|found| *found).await.is_err() {
+        let mut known = self.known.clone();
+        if known.wait_for(|known| *known == Known::Found).await.is_err() {
             std::future::pending::<()>().await;
         }
     }
 }
 
-async fn search(client: &kube::Client, limit: Duration) {
-    if let Err(problem) = wait_for(client, &GROUPS, limit).await {
-        warn!(
-            err = problem,
-            "The definitions of volume group snapshots are not there: groups are not worked on until they are"
-        );
-        while look(client, &GROUPS).await.is_err() {
-            sleep(LATER).await;
+async fn search(client: &kube::Client, limit: Duration, known: &watch::Sender<Known>) {
+    if look(client, &GROUPS).await.is_err() {
+        known.send_replace(Known::Missing);
+        if let Err(problem) = wait_for(client, &GROUPS, limit).await {
+            warn!(
+                err = problem,
+                "The definitions of volume group snapshots are not there: groups are not worked on until they are"
+            );
+            while look(client, &GROUPS).await.is_err() {
+                sleep(LATER).await;
+            }
+            info!("The definitions of volume group snapshots have come");
         }
-        info!("The definitions of volume group snapshots have come");
     }
+    known.send_replace(Known::Found);
 }

@@ -13,6 +13,7 @@
 //! | May a claim lose its finalizer? | [`claim`] |
 //! | Which node is in charge? | [`node`] |
 //! | Which Secret does its content name? | [`secrets`] |
+//! | The same for groups | [`group`] |
 //!
 //! [`patch`] has the bodies of all writes.
 
@@ -21,6 +22,7 @@ pub mod class;
 pub mod content;
 pub mod create;
 pub mod deletion;
+pub mod group;
 pub mod lookup;
 pub mod node;
 pub mod patch;

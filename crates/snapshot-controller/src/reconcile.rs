@@ -17,12 +17,14 @@ mod claims;
 mod content;
 mod deletion;
 mod feed;
+mod group;
+mod membership;
 mod memory;
 mod report;
 mod snapshot;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use sidecar_core::context::Context;
@@ -70,13 +72,23 @@ struct Shared {
     claims: Queue<ObjectKey>,
     memory: memory::Memory,
     locks: claims::Locks,
+    /// Set once groups are worked on.
+    groups: OnceLock<Arc<group::Groups>>,
+    backoff: Backoff,
     stopping: AtomicBool,
 }
 
 /// Works until `stop` is cancelled, then finishes what is in progress.
 pub(crate) async fn run(parts: Parts, stores: Stores, groups: Groups, stop: CancellationToken) {
-    let _ = groups;
     let shared = Arc::new(Shared::new(parts, stores));
+    // If groups are there, nothing is decided without knowing them.
+    if groups.are_there().await {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            _ = group::begin(&shared) => {}
+        }
+    }
     let snapshots = work_on(&shared, &shared.snapshots, "snapshot", |shared, key| async move {
         shared.sync_snapshot(&key).await
     });
@@ -85,13 +97,14 @@ pub(crate) async fn run(parts: Parts, stores: Stores, groups: Groups, stop: Canc
     });
     let claims =
         work_on(&shared, &shared.claims, "PVC", |shared, key| async move { shared.sync_claim(&key).await });
+    let groups = group::run(&shared, &groups, &stop);
     let stopping = async {
         stop.cancelled().await;
         shared.stop();
     };
     tokio::select! {
         biased;
-        () = async { tokio::join!(snapshots, contents, claims, stopping); } => {}
+        () = async { tokio::join!(snapshots, contents, claims, groups, stopping); } => {}
         () = feed::run(shared.clone()) => {}
     }
 }
@@ -127,7 +140,9 @@ impl Shared {
         Self {
             snapshots: Queue::with_metrics(backoff.clone(), series("snapshot")),
             contents: Queue::with_metrics(backoff.clone(), series("content")),
-            claims: Queue::with_backoff(backoff),
+            claims: Queue::with_backoff(backoff.clone()),
+            groups: OnceLock::new(),
+            backoff,
             memory: memory::Memory::default(),
             locks: claims::Locks::default(),
             stopping: AtomicBool::new(false),
@@ -150,6 +165,10 @@ impl Shared {
         self.snapshots.shutdown();
         self.contents.shutdown();
         self.claims.shutdown();
+        if let Some(groups) = self.groups.get() {
+            groups.snapshots.shutdown();
+            groups.contents.shutdown();
+        }
     }
 
     /// The time as statuses have it: whole seconds.

@@ -14,7 +14,7 @@ pub fn is_bound_to(reference: &SnapshotRef, snapshot: &sidecar_core::objects::Me
 }
 
 /// Whether it means this snapshot, or would once it is bound.
-fn is_for(reference: &SnapshotRef, snapshot: &sidecar_core::objects::Meta) -> bool {
+pub fn is_for(reference: &SnapshotRef, snapshot: &sidecar_core::objects::Meta) -> bool {
     *reference.namespace == *snapshot.namespace()
         && *reference.name == *snapshot.name
         && (reference.uid.is_empty() || reference.uid == snapshot.uid)

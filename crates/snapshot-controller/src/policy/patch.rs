@@ -2,10 +2,11 @@
 //!
 //! Upstream writes whole objects, or lists and maps from its cache without any precondition.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde_json::{Map, Value, json};
-use sidecar_core::objects::{Interned, Meta, Snapshot, SnapshotContent};
+use sidecar_core::objects::{GroupContent, GroupSnapshot, Interned, Meta, Snapshot, SnapshotContent};
 use snapshot_api::names::annotations::YES;
-use snapshot_api::names::finalizers::CONTENT_BOUND;
+use snapshot_api::names::finalizers::{CONTENT_BOUND, GROUP_CONTENT_BOUND};
 use snapshot_api::names::labels::MANAGED_BY;
 
 /// JSON patch: adds finalizers to a list that is as we know it, and a class where there is none.
@@ -65,11 +66,53 @@ pub fn error_fields(message: &str, now: &str, unready: bool) -> Map<String, Valu
 
 /// Merge patch: binds a content that was made by hand, and protects it in the same write.
 pub fn bind(content: &SnapshotContent, snapshot: &Snapshot) -> Value {
-    let mut spec = json!({"volumeSnapshotRef": {"uid": snapshot.meta.uid.to_string()}});
-    if let (Some(fields), Some(class)) = (spec.as_object_mut(), &snapshot.class) {
-        fields.insert("volumeSnapshotClassName".to_owned(), json!(&**class));
+    let metadata = protected(&content.meta, CONTENT_BOUND);
+    let reference = json!({"uid": snapshot.meta.uid.to_string()});
+    let class = snapshot.class.as_deref();
+    bound(metadata, "volumeSnapshotRef", reference, class.map(|class| ("volumeSnapshotClassName", class)))
+}
+
+/// The same for the content of a group, whose class can be set once only.
+pub fn bind_group(content: &GroupContent, group: &GroupSnapshot) -> Value {
+    let metadata = protected(&content.meta, GROUP_CONTENT_BOUND);
+    let reference = json!({"uid": group.meta.uid.to_string()});
+    let class = group.class.as_deref().filter(|_| content.class.is_none());
+    let class = class.map(|class| ("volumeGroupSnapshotClassName", class));
+    bound(metadata, "volumeGroupSnapshotRef", reference, class)
+}
+
+fn bound(metadata: Value, field: &str, reference: Value, class: Option<(&str, &str)>) -> Value {
+    let mut spec = Map::new();
+    spec.insert(field.to_owned(), reference);
+    if let Some((field, class)) = class {
+        spec.insert(field.to_owned(), json!(class));
     }
-    json!({"metadata": protected(&content.meta, CONTENT_BOUND), "spec": spec})
+    json!({"metadata": metadata, "spec": spec})
+}
+
+/// Merge patch: gives the content of a member, made by another controller, the UID of its snapshot.
+pub fn bind_member(content: &Meta, snapshot: &Meta) -> Value {
+    json!({"metadata": of_version(content), "spec": {"volumeSnapshotRef": {"uid": snapshot.uid.to_string()}}})
+}
+
+/// JSON patches, the first for an object without owners: makes a group the owner of this version of a snapshot.
+pub fn adopt(meta: &Meta, owner: &OwnerReference) -> [Value; 2] {
+    let version = test("/metadata/resourceVersion", json!(meta.resource_version.to_string()));
+    let uid = test("/metadata/uid", json!(meta.uid.to_string()));
+    let (list, path) = (json!([owner]), "/metadata/ownerReferences");
+    [
+        json!([uid, version, test(path, Value::Null), {"op": "add", "path": path, "value": list}]),
+        json!([uid, version, {"op": "add", "path": format!("{path}/-"), "value": owner}]),
+    ]
+}
+
+/// JSON patch: writes another version of its API into one of the owner references of this version of an object.
+pub fn modernise(meta: &Meta, index: usize, api_version: &str) -> Value {
+    json!([
+        test("/metadata/uid", json!(meta.uid.to_string())),
+        test("/metadata/resourceVersion", json!(meta.resource_version.to_string())),
+        {"op": "replace", "path": format!("/metadata/ownerReferences/{index}/apiVersion"), "value": api_version},
+    ])
 }
 
 /// This version of an object with one more finalizer. The list is whole: nobody has changed it since.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use sidecar_core::objects::{DeletionPolicy, Interned, Snapshot, SnapshotContent};
 use snapshot_api::names::finalizers::{SNAPSHOT_BOUND, SNAPSHOT_SOURCE};
+use snapshot_api::names::kinds::GROUP_SNAPSHOT_API_VERSION;
 
 use super::class::{self, Choice};
 use super::{Problem, Stores, lookup};
@@ -32,6 +33,8 @@ pub enum Next {
     ClearError,
     /// It belongs to a group that it does not name as its owner: see that it does.
     Adopt(Interned),
+    /// It names its owner in a version of the API that upstream's controller does not recognise any more (13.1).
+    Modernise,
     /// Something is wrong.
     Report(Problem),
     /// As [`Next::Report`], unless the API server knows of a content of this name that the caches have not shown yet.
@@ -107,8 +110,15 @@ fn ready(snapshot: &Snapshot, stores: &Stores) -> Next {
     }
     let status = snapshot.status.as_ref();
     let group = status.and_then(|status| status.group.clone());
+    if group.is_none() && content.status.as_ref().is_some_and(|status| status.group_handle.is_some()) {
+        // It became ready while groups were not worked on.
+        return Next::Copy(content);
+    }
     if let (Some(group), None) = (group, &snapshot.group) {
         return Next::Adopt(group);
+    }
+    if snapshot.group.as_ref().is_some_and(|owner| *owner.api_version != *GROUP_SNAPSHOT_API_VERSION) {
+        return Next::Modernise;
     }
     match status.and_then(|status| status.error.as_ref()) {
         Some(error) if class::is_class_error(&error.message) => Next::ClearError,

@@ -44,15 +44,6 @@ impl PatchType {
     }
 }
 
-/// What became of a deleted object.
-#[derive(Debug)]
-pub(super) enum Deleted<T> {
-    /// Somebody holds it.
-    Going(Arc<T>),
-    /// It is gone.
-    Gone,
-}
-
 /// Whether the object is not there (any more).
 pub(super) fn is_gone(error: &kube::Error) -> bool {
     ErrorKind::of(error) == ErrorKind::NotFound
@@ -105,15 +96,15 @@ pub(super) async fn get<T: Kind + Clone>(
     }
 }
 
-/// Whether an object is there, of a kind that is not cached.
-pub(super) async fn exists<T: Kind>(
+/// Reads an object as it is, whole.
+pub(super) async fn get_whole<T: Kind>(
     client: &Client,
     namespace: &str,
     name: &str,
-) -> Result<bool, kube::Error> {
+) -> Result<Option<Value>, kube::Error> {
     match send(client, http::Request::get(path::<T>(namespace, name)), "").await {
-        Ok(_) => Ok(true),
-        Err(error) if is_gone(&error) => Ok(false),
+        Ok(answer) => serde_json::from_str(&answer).map(Some).map_err(kube::Error::SerdeError),
+        Err(error) if is_gone(&error) => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -124,7 +115,7 @@ pub(super) async fn delete<T: Kind + Clone>(
     store: &Store<T>,
     meta: &Meta,
     options: &Value,
-) -> Result<Deleted<T>, kube::Error> {
+) -> Result<(), kube::Error> {
     let request = http::Request::delete(path::<T>(meta.namespace(), &meta.name))
         .header(CONTENT_TYPE, "application/json");
     let answer = send(client, request, &options.to_string()).await?;
@@ -132,10 +123,9 @@ pub(super) async fn delete<T: Kind + Clone>(
     let object: Value = serde_json::from_str(&answer).map_err(kube::Error::SerdeError)?;
     if object.get("kind").and_then(Value::as_str) != Some(T::RESOURCE.kind) {
         store.removed(meta.namespace(), &meta.name, &meta.uid);
-        return Ok(Deleted::Gone);
+        return Ok(());
     }
-    let object = note(store, answer.as_bytes())?;
-    Ok(if is_released(object.meta()) { Deleted::Gone } else { Deleted::Going(object) })
+    note(store, answer.as_bytes()).map(drop)
 }
 
 /// Whether nothing holds a deleted object any more, so that it is no longer there.

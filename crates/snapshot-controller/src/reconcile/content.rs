@@ -1,12 +1,14 @@
 //! A content (sheet 5.11): protected, and its snapshot told of what it says.
 
+use sidecar_core::cache::Store;
 use sidecar_core::events::EventKind;
-use sidecar_core::objects::{Interned, ObjectKey, SnapshotContent};
+use sidecar_core::objects::{Interned, Kind, Meta, ObjectKey, SnapshotContent};
 use sidecar_core::reconciler::Outcome;
 use snapshot_api::names::finalizers::CONTENT_BOUND;
 
 use super::Shared;
-use super::api::{self, PatchType, is_gone, is_stale, text};
+use super::api::{self, PatchType};
+use super::report::{outcome, stopped};
 use crate::events;
 use crate::policy::{content, patch};
 
@@ -25,34 +27,26 @@ impl Shared {
         }
         if needs.finalizer {
             let patch = patch::prepare(&content.meta, &[CONTENT_BOUND], None);
-            return self.write_content(&content, PatchType::Json, &patch).await;
+            return self.write_content(&self.stores.contents, &content.meta, PatchType::Json, &patch).await;
         }
         if let Some(node) = self.node_for(&content) {
             let patch = patch::put_in_charge(&content.meta, &node);
-            return self.write_content(&content, PatchType::Merge, &patch).await;
+            return self.write_content(&self.stores.contents, &content.meta, PatchType::Merge, &patch).await;
         }
         Outcome::Done
     }
 
-    async fn write_content(
+    /// Writes a content as far as it is the controller's.
+    pub(super) async fn write_content<T: Kind + Clone>(
         &self,
-        content: &SnapshotContent,
+        store: &Store<T>,
+        content: &Meta,
         kind: PatchType,
         patch: &serde_json::Value,
     ) -> Outcome {
-        let store = &self.stores.contents;
-        match api::patch(&self.client, store, &content.meta, "", kind, patch).await {
+        match api::patch(&self.client, store, content, "", kind, patch).await {
             Ok(_) => Outcome::Done,
-            Err(error) if is_gone(&error) => Outcome::Done,
-            Err(error) if is_stale(&error) => {
-                Outcome::RetryBackoff("the content has been modified meanwhile".to_owned())
-            }
-            Err(error) => {
-                let (name, error) = (&content.meta.name, text(&error));
-                Outcome::RetryBackoff(format!(
-                    "snapshot controller failed to update {name} on API server: {error}"
-                ))
-            }
+            Err(error) => outcome(stopped(content, &error)),
         }
     }
 

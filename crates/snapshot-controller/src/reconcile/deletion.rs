@@ -3,16 +3,17 @@
 use std::sync::Arc;
 
 use sidecar_core::events::EventKind;
-use sidecar_core::objects::{Snapshot, SnapshotContent};
+use sidecar_core::objects::{GroupSnapshot, Snapshot, SnapshotContent};
 use sidecar_core::reconciler::Outcome;
 use snapshot_api::names::annotations::BEING_DELETED;
 
 use super::Shared;
-use super::api::{self, PatchType, Stop, is_gone, is_stale, text};
+use super::api::{self, PatchType, Stop, text};
+use super::report::stopped;
 use super::snapshot::origin;
 use crate::events;
 use crate::metrics::Operation;
-use crate::policy::deletion::{Group, Next, next};
+use crate::policy::deletion::{Group, Next, group_name, next};
 use crate::policy::patch;
 
 /// How many steps one look may take.
@@ -32,11 +33,11 @@ impl Shared {
                     self.event::<Snapshot>(&snapshot.meta, EventKind::Warning, reason, &message);
                     return Ok(Outcome::RetryBackoff(error));
                 }
-                Next::Mark(content) => self.mark(&content).await?,
+                Next::Mark(content) => self.mark(&self.stores.contents, &content.meta, BEING_DELETED).await?,
                 Next::Delete(content) => self.delete_content(snapshot, &content).await?,
                 Next::Release { content: Some(name), .. } if !searched && !self.memory.is_without(uid) => {
                     searched = true;
-                    self.search_content(&name).await?;
+                    self.search(&self.stores.contents, &name).await?;
                 }
                 Next::Release { finalizers, .. } => return self.release(snapshot, &finalizers).await,
             }
@@ -44,49 +45,13 @@ impl Shared {
         Err(Stop::Failed(format!("snapshot {} changes all the time", snapshot.meta.key())))
     }
 
-    /// The watch of contents may be behind the one of snapshots, above all after a restart: a content that is not looked for now would
-    /// be nobody's for ever.
-    async fn search_content(&self, name: &str) -> Result<(), Stop> {
-        let found = api::get(&self.client, &self.stores.contents, "", name).await;
-        found.map(drop).map_err(|error| Stop::Failed(text(&error)))
-    }
-
-    async fn mark(&self, content: &SnapshotContent) -> Result<(), Stop> {
-        let (store, patch) = (&self.stores.contents, patch::annotate(&content.meta, BEING_DELETED));
-        match api::patch(&self.client, store, &content.meta, "", PatchType::Merge, &patch).await {
-            Ok(_) => Ok(()),
-            Err(error) if is_gone(&error) => {
-                store.removed("", &content.meta.name, &content.meta.uid);
-                Ok(())
-            }
-            Err(error) if is_stale(&error) => Err(Stop::Stale),
-            Err(error) => {
-                let (name, error) = (&content.meta.name, text(&error));
-                Err(Stop::Failed(format!(
-                    "snapshot controller failed to update {name} on API server: {error}"
-                )))
-            }
-        }
-    }
-
     async fn delete_content(&self, snapshot: &Snapshot, content: &SnapshotContent) -> Result<(), Stop> {
-        let (store, options) = (&self.stores.contents, patch::delete_options(&content.meta));
-        match api::delete(&self.client, store, &content.meta, &options).await {
-            Ok(_) => Ok(()),
-            Err(error) if is_gone(&error) => {
-                store.removed("", &content.meta.name, &content.meta.uid);
-                Ok(())
-            }
-            Err(error) if is_stale(&error) => Err(Stop::Stale),
-            Err(error) => {
-                let (reason, message) = (events::CONTENT_DELETE_ERROR, events::CONTENT_DELETE_MESSAGE);
-                self.event::<Snapshot>(&snapshot.meta, EventKind::Warning, reason, message);
-                let (name, error) = (&content.meta.name, text(&error));
-                Err(Stop::Failed(format!(
-                    "failed to delete VolumeSnapshotContent {name} from API server: {error:?}"
-                )))
-            }
-        }
+        let Err(failed) = self.delete(&self.stores.contents, &content.meta).await else { return Ok(()) };
+        let error = failed.map_or_else(Err, Ok)?;
+        let (reason, message) = (events::CONTENT_DELETE_ERROR, events::CONTENT_DELETE_MESSAGE);
+        self.event::<Snapshot>(&snapshot.meta, EventKind::Warning, reason, message);
+        let name = &content.meta.name;
+        Err(Stop::Failed(format!("failed to delete VolumeSnapshotContent {name} from API server: {error:?}")))
     }
 
     /// The last step: claim first, then the finalizers.
@@ -98,11 +63,27 @@ impl Shared {
         let (store, patch) = (&self.stores.snapshots, patch::release(&snapshot.meta, finalizers));
         match api::patch(&self.client, store, &snapshot.meta, "", PatchType::Json, &patch).await {
             Ok(_) => Ok(Outcome::Done),
-            Err(error) => Err(self.stopped(&snapshot.meta, &error)),
+            Err(error) => Err(stopped(&snapshot.meta, &error)),
         }
     }
 
-    async fn group_state(&self, _snapshot: &Snapshot) -> Result<Group, Stop> {
-        std::future::ready(Ok(Group::None)).await
+    /// What has become of the group that a snapshot is a member of.
+    async fn group_state(&self, snapshot: &Snapshot) -> Result<Group, Stop> {
+        let Some(name) = group_name(snapshot) else { return Ok(Group::None) };
+        let namespace = snapshot.meta.namespace();
+        let owner = snapshot.group.as_ref().map(|owner| &owner.uid);
+        let there = match self.groups.get() {
+            Some(groups) => groups
+                .stores
+                .snapshots
+                .get(namespace, name)
+                .is_some_and(|group| owner.is_none_or(|uid| *uid == group.meta.uid)),
+            // Groups are not worked on, or not yet: upstream crashes here.
+            None => api::get_whole::<GroupSnapshot>(&self.client, namespace, name)
+                .await
+                .map_err(|error| Stop::Failed(text(&error)))?
+                .is_some(),
+        };
+        Ok(if there { Group::There(format!("{namespace}/{name}")) } else { Group::Gone })
     }
 }

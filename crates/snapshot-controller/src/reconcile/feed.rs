@@ -90,6 +90,13 @@ impl Shared {
         if let Some(name) = gone.bound_content() {
             self.contents.add(name.into());
         }
+        // A group may have waited for its member to go.
+        if let (Some(owner), Some(groups)) = (&gone.group, self.groups.get()) {
+            let key = ObjectKey::new(gone.meta.namespace(), &owner.name);
+            if groups.snapshots.failures(&key) > 0 {
+                groups.wake(&key);
+            }
+        }
         // Its finalizers may have been taken off by hand, and the claim's be left over.
         if let Some(name) = &gone.claim {
             self.offer_claim(gone.meta.namespace(), name);
@@ -125,8 +132,18 @@ impl Shared {
     }
 
     fn class_changed(&self, delta: &Delta<SnapshotClass>) {
-        if let Delta::Added(_) | Delta::Updated { .. } = delta {
-            self.memory.take_classless().iter().for_each(|key| self.wake(key));
+        if !matches!(delta, Delta::Deleted(_)) {
+            self.wake_classless();
+        }
+    }
+
+    /// What waits for a class is looked at again. Snapshots and groups of the same name are kept apart no further: to look is cheap.
+    pub(super) fn wake_classless(&self) {
+        for key in self.memory.take_classless() {
+            self.wake(&key);
+            if let Some(groups) = self.groups.get() {
+                groups.wake(&key);
+            }
         }
     }
 
@@ -140,6 +157,7 @@ impl Shared {
                 if source.is_snapshot() {
                     let namespace = source.namespace.as_deref().unwrap_or(namespace);
                     self.wake_if_waiting(&ObjectKey::new(namespace, &source.name));
+                    self.wake_group_of(namespace, &source.name);
                 }
             }
         }
@@ -155,8 +173,7 @@ impl Shared {
     }
 
     fn volume_changed(&self, delta: &Delta<Volume>) {
-        if let (Delta::Added(volume), Some(owner)) = (delta, &delta.object().claim) {
-            let _ = volume;
+        if let (Delta::Added(_), Some(owner)) = (delta, &delta.object().claim) {
             self.wake_takers(&owner.namespace, &owner.name);
         }
     }
@@ -182,6 +199,18 @@ impl Shared {
     pub(super) fn wake(&self, key: &ObjectKey) {
         self.snapshots.forget(key);
         self.snapshots.add(key.clone());
+    }
+
+    /// The group that a snapshot is a member of may be deleted now.
+    fn wake_group_of(&self, namespace: &str, snapshot: &str) {
+        let snapshot = self.stores.snapshots.get(namespace, snapshot);
+        let owner = snapshot.and_then(|snapshot| snapshot.group.clone());
+        if let (Some(owner), Some(groups)) = (owner, self.groups.get()) {
+            let key = ObjectKey::new(namespace, &owner.name);
+            if groups.snapshots.failures(&key) > 0 {
+                groups.wake(&key);
+            }
+        }
     }
 
     fn wake_if_waiting(&self, key: &ObjectKey) {

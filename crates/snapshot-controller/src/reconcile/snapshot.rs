@@ -10,7 +10,7 @@ use tracing::info;
 
 use super::Shared;
 use super::api::{self, PatchType, Stop, text};
-use super::report::outcome;
+use super::report::{Reported, outcome, stopped};
 use crate::events;
 use crate::metrics::{Operation, Origin};
 use crate::policy::snapshot::{Next, next};
@@ -79,10 +79,11 @@ impl Shared {
             Next::Copy(content) => self.copy(snapshot, &content).await,
             Next::ClearError => self.clear_error(snapshot).await,
             Next::Adopt(group) => self.adopt(snapshot, &group).await,
+            Next::Modernise => self.modernise(snapshot).await,
             Next::Report(problem) => {
                 let key = snapshot.meta.key();
                 self.memory.set_classless(&key, class::is_class_error(&problem.message));
-                self.report(snapshot, problem).await.map(After::End)
+                self.report(&self.stores.snapshots, &**snapshot, problem).await.map(After::End)
             }
             Next::ReportUnlessThere(name, problem) => {
                 self.report_unless_there(snapshot, &name, problem).await
@@ -123,7 +124,7 @@ impl Shared {
         let store = &self.stores.snapshots;
         let written = api::patch(&self.client, store, &snapshot.meta, "", PatchType::Json, &patch).await;
         written.map(After::Step).map_err(|error| {
-            let stop = self.stopped(&snapshot.meta, &error);
+            let stop = stopped(&snapshot.meta, &error);
             if let Stop::Failed(_) = &stop {
                 self.finalizer_error(snapshot, &text(&error));
             }
@@ -138,7 +139,7 @@ impl Shared {
 
     async fn report_unprotected(&self, snapshot: &Arc<Snapshot>, problem: Problem) -> Result<After, Stop> {
         let error = problem.error.clone().unwrap_or_default();
-        let outcome = self.report(snapshot, problem).await?;
+        let outcome = self.report(&self.stores.snapshots, &**snapshot, problem).await?;
         self.finalizer_error(snapshot, &error);
         Ok(After::End(outcome))
     }
@@ -150,16 +151,11 @@ impl Shared {
         name: &str,
         problem: Problem,
     ) -> Result<After, Stop> {
-        let known = snapshot.status.as_ref().and_then(|status| status.error.as_ref());
-        let told = known.is_some_and(|error| *error.message == problem.message);
-        if !told && !self.memory.is_without(&snapshot.meta.uid) {
-            match api::get(&self.client, &self.stores.contents, "", name).await {
-                Ok(Some(_)) => return Ok(After::Step(snapshot.clone())),
-                Ok(None) => {}
-                Err(error) => return Err(Stop::Failed(text(&error))),
-            }
+        let told = snapshot.says(&problem.message) || self.memory.is_without(&snapshot.meta.uid);
+        if !told && self.search(&self.stores.contents, name).await? {
+            return Ok(After::Step(snapshot.clone()));
         }
-        self.report(snapshot, problem).await.map(After::End)
+        self.report(&self.stores.snapshots, &**snapshot, problem).await.map(After::End)
     }
 
     async fn create_content(&self, snapshot: &Arc<Snapshot>) -> Result<After, Stop> {
@@ -177,7 +173,7 @@ impl Shared {
             Err(error) => {
                 let message = format!("Failed to create snapshot content with error {error}");
                 let problem = Problem::unready(events::CONTENT_CREATION_FAILED, message, error);
-                self.report(snapshot, problem).await.map(After::End)
+                self.report(&self.stores.snapshots, &**snapshot, problem).await.map(After::End)
             }
         }
     }
@@ -227,11 +223,11 @@ impl Shared {
                 "snapshot {key} is bound, but VolumeSnapshotContent {name} is not bound to the VolumeSnapshot correctly, {error}"
             ),
         );
-        self.report(snapshot, problem).await.map(After::End)
+        self.report(&self.stores.snapshots, &**snapshot, problem).await.map(After::End)
     }
 
     async fn copy(&self, snapshot: &Arc<Snapshot>, content: &SnapshotContent) -> Result<After, Stop> {
-        let group = match self.group_of(snapshot, content).await {
+        let group = match self.group_of(snapshot, content) {
             Ok(group) => group,
             Err(error) => return self.copy_failed(snapshot, error).await,
         };
@@ -245,7 +241,7 @@ impl Shared {
             return Ok(After::End(Outcome::DoneUntil(patience)));
         }
         let patch = patch::status(&snapshot.meta, copy.fields);
-        let written = match self.patch_status(snapshot, &patch).await {
+        let written = match self.patch_status(&self.stores.snapshots, &**snapshot, &patch).await {
             Ok(written) => written,
             Err(Stop::Failed(error)) => return self.copy_failed(snapshot, error).await,
             Err(stop) => return Err(stop),
@@ -268,13 +264,15 @@ impl Shared {
     async fn copy_failed(&self, snapshot: &Arc<Snapshot>, error: String) -> Result<After, Stop> {
         let message = format!("Snapshot status update failed, {error}");
         let problem = Problem::keeping_readiness(events::STATUS_UPDATE_FAILED, message, error);
-        self.report(snapshot, problem).await.map(After::End)
+        self.report(&self.stores.snapshots, &**snapshot, problem).await.map(After::End)
     }
 
     async fn clear_error(&self, snapshot: &Arc<Snapshot>) -> Result<After, Stop> {
         let mut fields = serde_json::Map::new();
         fields.insert("error".to_owned(), serde_json::Value::Null);
-        self.patch_status(snapshot, &patch::status(&snapshot.meta, fields)).await.map(After::Step)
+        self.patch_status(&self.stores.snapshots, &**snapshot, &patch::status(&snapshot.meta, fields))
+            .await
+            .map(After::Step)
     }
 
     fn begin(&self, snapshot: &Snapshot) {
@@ -297,17 +295,5 @@ impl Shared {
             Some(class.driver.to_string())
         };
         content.map(|content| content.driver.to_string()).or_else(of_class)
-    }
-
-    async fn adopt(&self, _snapshot: &Arc<Snapshot>, _group: &str) -> Result<After, Stop> {
-        std::future::ready(Ok(After::End(Outcome::Done))).await
-    }
-
-    async fn group_of(
-        &self,
-        _snapshot: &Snapshot,
-        _content: &SnapshotContent,
-    ) -> Result<Option<String>, String> {
-        std::future::ready(Ok(None)).await
     }
 }
