@@ -84,7 +84,7 @@ fn misbound(name: &str) -> Problem {
 /// The content of a group's member: the one it is bound to, or the one that names it.
 pub fn of_member(snapshot: &Snapshot, stores: &Stores) -> Option<Arc<SnapshotContent>> {
     let bound = snapshot.bound_content().and_then(|name| stores.contents.get("", name));
-    bound.or_else(|| naming(snapshot, stores))
+    bound.filter(|content| is_for(&content.snapshot, &snapshot.meta)).or_else(|| naming(snapshot, stores))
 }
 
 /// The content that names exactly this snapshot.

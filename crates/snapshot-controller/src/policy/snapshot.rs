@@ -54,7 +54,8 @@ pub fn next(snapshot: &Snapshot, stores: &Stores) -> Next {
             "Exactly one of PersistentVolumeClaimName and VolumeSnapshotContentName should be specified";
         return Next::Report(Problem::unready(events::VALIDATION_ERROR, MESSAGE, MESSAGE));
     }
-    let member = snapshot.group.is_some();
+    // One that was made by hand stays that when a group adopts it.
+    let member = snapshot.group.is_some() && snapshot.content.is_none();
     let content = if member { Ok(None) } else { lookup::own(snapshot, stores) };
     let content = match content {
         Ok(content) => content,

@@ -25,9 +25,40 @@ const TRIES: usize = 5;
 #[derive(Debug, Default)]
 pub(super) struct Locks {
     locks: Mutex<BTreeMap<Uid, Arc<tokio::sync::Mutex<()>>>>,
+    /// How many snapshots a content is being made for right now, by claim.
+    taken: Mutex<BTreeMap<Uid, usize>>,
+}
+
+/// While it lives, a content is being made: its claim is not released, even if the snapshot has failed for long.
+#[derive(Debug)]
+pub(super) struct Taking<'l> {
+    locks: &'l Locks,
+    claim: Uid,
+}
+
+impl Drop for Taking<'_> {
+    fn drop(&mut self) {
+        let mut taken = self.locks.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(number) = taken.get_mut(&self.claim) {
+            *number -= 1;
+            if *number == 0 {
+                taken.remove(&self.claim);
+            }
+        }
+    }
 }
 
 impl Locks {
+    fn take(&self, claim: &Uid) -> Taking<'_> {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        *taken.entry(claim.clone()).or_default() += 1;
+        Taking { locks: self, claim: claim.clone() }
+    }
+
+    fn is_taken(&self, claim: &Uid) -> bool {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner).contains_key(claim)
+    }
+
     fn of(&self, claim: &Uid) -> Arc<tokio::sync::Mutex<()>> {
         self.locks.lock().unwrap_or_else(PoisonError::into_inner).entry(claim.clone()).or_default().clone()
     }
@@ -49,14 +80,15 @@ enum Change {
 }
 
 impl Shared {
-    /// Sees to it that the claim has our finalizer.
-    pub(super) async fn protect_claim(&self, claim: &Claim) -> Result<(), String> {
+    /// Sees to it that the claim has our finalizer, and keeps it for as long as the result lives.
+    pub(super) async fn protect_claim(&self, claim: &Claim) -> Result<Taking<'_>, String> {
+        let taking = self.locks.take(&claim.meta.uid);
         let lock = self.locks.of(&claim.meta.uid);
         let turn = lock.lock().await;
         let done = self.protect_in_turn(claim).await;
         drop(turn);
         self.locks.tidy(&claim.meta.uid);
-        done.map_err(|problem| {
+        done.map(|()| taking).map_err(|problem| {
             format!("snapshot controller failed to update {} on API server: {problem}", claim.meta.name)
         })
     }
@@ -102,7 +134,8 @@ impl Shared {
     }
 
     fn is_releasable(&self, claim: &Claim, besides: Option<&str>) -> bool {
-        claim::is_releasable(claim, besides, &self.stores, self.context.clock.now())
+        !self.locks.is_taken(&claim.meta.uid)
+            && claim::is_releasable(claim, besides, &self.stores, self.context.clock.now())
     }
 
     fn same_claim(&self, claim: &Claim) -> Option<Arc<Claim>> {

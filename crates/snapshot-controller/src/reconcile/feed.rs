@@ -151,6 +151,15 @@ impl Shared {
         let claim = delta.object();
         let namespace = claim.meta.namespace();
         let gone = matches!(delta, Delta::Deleted(_));
+        if claim.meta.finalizers.has(CLAIM_SOURCE) && !gone {
+            self.claims.add(claim.meta.key());
+        }
+        // Our own writes are seen here, too: they are nothing that anybody waits for.
+        if let Delta::Updated { old, new } = delta
+            && (old.phase, &old.volume_name) == (new.phase, &new.volume_name)
+        {
+            return;
+        }
         // It is filled, or never will be: its source may go.
         if gone || claim.phase != ClaimPhase::Pending {
             for source in [&claim.data_source, &claim.data_source_ref].into_iter().flatten() {
@@ -161,14 +170,8 @@ impl Shared {
                 }
             }
         }
-        if gone {
-            return;
-        }
-        if claim.phase == ClaimPhase::Bound {
+        if claim.phase == ClaimPhase::Bound && !gone {
             self.wake_takers(namespace, &claim.meta.name);
-        }
-        if claim.meta.finalizers.has(CLAIM_SOURCE) {
-            self.claims.add(claim.meta.key());
         }
     }
 

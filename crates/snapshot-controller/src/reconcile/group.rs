@@ -297,6 +297,7 @@ impl Shared {
         })?;
         let name = content.metadata.name.clone().unwrap_or_default();
         let store = &groups.stores.contents;
+        self.memory.content_seen(&group.meta.uid, false);
         let error = match api::create(&self.client, store, "", &content).await {
             Ok(_) => return Ok(()),
             Err(error) => error,

@@ -49,18 +49,19 @@ impl Shared {
 
     async fn sync_wanted(&self, snapshot: &Arc<Snapshot>) -> Result<Outcome, Stop> {
         let mut snapshot = snapshot.clone();
-        let mut released = self.release_source(&snapshot, None).await;
+        let done = self.steps(&mut snapshot).await;
+        // Upstream looks at the claim first, and tries again only when something happens.
+        match (self.release_source(&snapshot, None).await, done) {
+            (Err(problem), Ok(Outcome::Done)) => Ok(Outcome::RetryBackoff(problem)),
+            (_, done) => done,
+        }
+    }
+
+    async fn steps(&self, snapshot: &mut Arc<Snapshot>) -> Result<Outcome, Stop> {
         for _ in 0..STEPS {
-            match self.step(&snapshot).await? {
+            match self.step(snapshot).await? {
                 After::Step(now) if now.meta.deleting => return Ok(Outcome::Done),
-                After::Step(now) => snapshot = now,
-                After::End(Outcome::Done) => {
-                    // It may have become ready just now.
-                    if released.is_ok() {
-                        released = self.release_source(&snapshot, None).await;
-                    }
-                    return Ok(released.map_or_else(Outcome::RetryBackoff, |()| Outcome::Done));
-                }
+                After::Step(now) => *snapshot = now,
                 After::End(outcome) => return Ok(outcome),
             }
         }
@@ -180,9 +181,10 @@ impl Shared {
 
     async fn try_create_content(&self, snapshot: &Snapshot) -> Result<(), String> {
         let plan = create::plan(snapshot, &self.stores, self.settings.note_volume_mode)?;
-        self.protect_claim(&plan.claim).await?;
+        let _taking = self.protect_claim(&plan.claim).await?;
         let name = plan.content.metadata.name.clone().unwrap_or_default();
         let store = &self.stores.contents;
+        self.memory.content_seen(&snapshot.meta.uid, false);
         let error = match api::create(&self.client, store, "", &plan.content).await {
             Ok(_) => {
                 self.memory.made(&snapshot.meta.uid);

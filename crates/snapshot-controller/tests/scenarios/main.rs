@@ -9,5 +9,17 @@
     reason = "test code: a panic is a failed test, and json! makes values"
 )]
 
+mod better;
 mod budget;
+mod classes;
+mod deletion;
+mod distributed;
+mod groups;
+mod leadership;
+mod members;
+mod metrics;
+mod pace;
 mod setup;
+mod simulation;
+mod snapshots;
+mod startup;

@@ -461,3 +461,21 @@ pub(crate) fn strings(value: &Value) -> Vec<String> {
 pub(crate) async fn pass(seconds: u64) {
     sleep(Duration::from_secs(seconds)).await;
 }
+
+/// One overlay after the other; what removes something goes on doing so.
+pub(crate) fn sum(parts: &[&Value]) -> Value {
+    let mut sum = json!({});
+    parts.iter().for_each(|part| overlay(&mut sum, part));
+    sum
+}
+
+fn overlay(base: &mut Value, part: &Value) {
+    match (base, part) {
+        (Value::Object(fields), Value::Object(changes)) => {
+            for (key, change) in changes {
+                overlay(fields.entry(key.clone()).or_insert(Value::Null), change);
+            }
+        }
+        (base, part) => *base = part.clone(),
+    }
+}
