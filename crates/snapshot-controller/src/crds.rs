@@ -38,7 +38,7 @@ pub async fn wait_for(client: &kube::Client, kinds: &[Resource], limit: Duration
     let mut pause = FIRST_PAUSE;
     loop {
         let Err(problem) = look(client, kinds).await else { return Ok(()) };
-        warn!(err = problem, "The definitions of some kinds cannot be seen yet");
+        warn!(err = problem, "Failed to watch: the definitions of some kinds cannot be seen yet");
         if Instant::now() + pause > deadline {
             sleep_until(deadline).await;
             return look(client, kinds).await.map_err(|_| problem);

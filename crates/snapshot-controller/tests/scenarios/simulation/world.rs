@@ -1,6 +1,6 @@
 //! What happens in a run besides faults: users take snapshots, restore from them, and delete them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -31,6 +31,8 @@ pub(super) struct State {
     pub(super) groups: BTreeMap<String, Wish>,
     /// Handles that a volume is being filled from.
     pub(super) sources: BTreeMap<String, String>,
+    /// Handles that have stood in the status of a content.
+    pub(super) told: BTreeSet<String>,
 }
 
 pub(super) type Wishes = Arc<Mutex<State>>;
