@@ -11,6 +11,7 @@ use crate::policy::names::VolumeNaming;
 
 /// The command line.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent options of the command line")]
 pub struct Flags {
     /// What is alike in all sidecars.
     pub common: CommonFlags,

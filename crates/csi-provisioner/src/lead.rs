@@ -69,7 +69,8 @@ async fn provision(parts: Parts, context: Context, client: kube::Client, stop: C
     let stores = want(&context, &parts.driver);
     if fill_caches(&context, &client, &stop).await {
         info!("Started provisioner controller");
-        reconcile::run(parts, stores, stop).await;
+        // On the heap: most of a process's life is in there, and its state is large.
+        Box::pin(reconcile::run(parts, stores, stop)).await;
     }
 }
 

@@ -110,7 +110,8 @@ pub(crate) async fn run(parts: Parts, stores: Stores, stop: CancellationToken) {
     let background = async {
         let sweep = async {
             if let Some((caches, every)) = sweep {
-                shared.sweep_snapshots(caches, every).await;
+                // On the heap: it sleeps most of its life.
+                Box::pin(shared.sweep_snapshots(caches, every)).await;
             }
         };
         tokio::join!(feed::run(shared.clone()), sweep)

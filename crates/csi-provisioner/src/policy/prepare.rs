@@ -5,6 +5,7 @@
 //! checks keep the sheet's order; the first that fails decides text and state.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use sidecar_core::objects::{AttributesClass, Claim, Class, Volume, VolumeMode};
@@ -76,12 +77,16 @@ pub(crate) struct Fetched {
     pub snapshot_content: Option<VolumeSnapshotContent>,
     /// The claim to clone, as it is now.
     pub source_claim: Option<PersistentVolumeClaim>,
-    /// Its volume: the inner option says whether the cache has it.
-    pub source_volume: Option<Option<std::sync::Arc<Volume>>>,
+    /// Its volume.
+    pub source_volume: Option<LookedUp>,
     /// What the driver calls the source, which is protected by now. Known from the start when the driver may be at work on
     /// it: then the same request has to be repeated, whatever became of the objects.
     pub content: Option<Content>,
 }
+
+/// What the cache has under a name, if anything.
+#[derive(Clone, Debug)]
+pub(crate) struct LookedUp(pub Option<Arc<Volume>>);
 
 /// What has to be done next.
 #[derive(Clone, Debug, PartialEq)]
@@ -291,7 +296,7 @@ fn content(
                     Step::FetchSourceVolume(name.to_owned())
                 }
                 (Some(source), Some(volume)) => {
-                    let found = clone::check(&wanted, place, source, volume.as_deref());
+                    let found = clone::check(&wanted, place, source, volume.0.as_deref());
                     Step::Protect(found.map_err(wrong)?)
                 }
             }

@@ -18,7 +18,7 @@ use super::Shared;
 use super::api::text;
 use crate::policy::data_source::grants::Grant;
 use crate::policy::data_source::{Content, Place, Source, clone, restore};
-use crate::policy::prepare::{Fetched, Step};
+use crate::policy::prepare::{Fetched, LookedUp, Step};
 use crate::policy::state::Failure;
 
 /// How often a source that changed under our hands is looked at again before the attempt fails.
@@ -75,7 +75,7 @@ impl Shared {
                 fetched.source_claim = Some(found);
             }
             Step::FetchSourceVolume(name) => {
-                fetched.source_volume = Some(self.volume(&Interned::new(&name)));
+                fetched.source_volume = Some(LookedUp(self.volume(&Interned::new(&name))));
             }
             Step::Protect(content) => self.protect(content, fetched, inspection).await?,
             // Nothing else is about sources.

@@ -110,7 +110,7 @@ impl Shared {
             for place in unused {
                 match self.sweep(&place).await {
                     Ok(Ended::Yes) => {
-                        info!(v = 2, snapshot = %place, "Removed orphaned finalizer from snapshot")
+                        info!(v = 2, snapshot = %place, "Removed orphaned finalizer from snapshot");
                     }
                     Ok(Ended::NothingToDo) => {}
                     Ok(Ended::Forbidden(problem)) | Err(problem) => {

@@ -78,7 +78,8 @@ impl Shared {
         let waiting = self.stores.claims.by(ClaimIndex::SourceClaim, &place.to_string());
         let elsewhere = || {
             // Not in the index, and rare enough to be looked for.
-            let claims = self.settings.cross_namespace.then(|| self.stores.claims.list()).unwrap_or_default();
+            let is_possible = self.settings.cross_namespace;
+            let claims = if is_possible { self.stores.claims.list() } else { Vec::new() };
             claims.into_iter().find(|claim| {
                 claim.data_source_ref.as_deref().is_some_and(|source| {
                     &*source.kind == "PersistentVolumeClaim"

@@ -5,14 +5,16 @@
 //! gone, so is the snapshot. So it must not go while a volume may be under way from it.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use csi_client::csi::CreateVolumeRequest;
 use csi_client::csi::volume_content_source::Type;
 use serde_json::json;
+use testkit::api::{Failure, Resource};
 use testkit::driver::{ControllerCapability, DriverConfig};
-use testkit::simulation::{Options, Rates, World, invariants, run};
+use testkit::simulation::{Options, Rates, World, invariants, run, simulate};
 
 use super::{Deletion, SEEDS, no_volume_comes_back, start_provisioners};
 use crate::setup::{CLASS, DRIVER};
@@ -21,10 +23,20 @@ use crate::snapshots::{GROUP, PROTECTION, content_of, create, id_of, source};
 const SNAPSHOTS: usize = 4;
 const CLAIMS: usize = 12;
 const SIZE: i64 = 1 << 30;
+/// How the complaint about a restore that came too late ends.
+const TOO_LATE: &str = "which was let go before";
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// How often the driver had been asked for a volume of a snapshot when that went, by the driver's id.
-type Gone = Arc<Mutex<BTreeMap<String, usize>>>;
+/// What happened, for the invariant and the end.
+#[derive(Default)]
+struct Story {
+    /// How often the driver had been asked for a volume of a snapshot when that went, by the driver's id.
+    gone: Mutex<BTreeMap<String, usize>>,
+    /// Calls at the last look: there is nothing new before there is another.
+    seen: AtomicUsize,
+    /// Lives of snapshots and claims that came to their end.
+    ended: AtomicUsize,
+}
 
 /// How often the driver was asked for a volume of this snapshot.
 fn asked(world: &World, id: &str) -> usize {
@@ -35,31 +47,38 @@ fn asked(world: &World, id: &str) -> usize {
 }
 
 /// The driver is never asked for a volume of a snapshot that is gone.
-fn nothing_is_restored_from_what_is_gone(world: &World, gone: &Gone) -> Result<(), String> {
-    for (id, before) in gone.lock().unwrap().iter() {
+fn nothing_is_restored_from_what_is_gone(world: &World, story: &Story) -> Result<(), String> {
+    let calls = world.driver().count::<CreateVolumeRequest>();
+    if story.seen.swap(calls, Ordering::Relaxed) == calls {
+        return Ok(());
+    }
+    for (id, before) in story.gone.lock().unwrap().iter() {
         if asked(world, id) > *before {
-            return Err(format!("the driver was asked for a volume of {id}, which was let go before"));
+            return Err(format!("the driver was asked for a volume of {id}, {TOO_LATE}"));
         }
     }
     Ok(())
 }
 
 async fn lives(world: World, deletion: Deletion) -> anyhow::Result<()> {
-    let gone = Gone::default();
+    let story = Arc::new(Story::default());
     world.invariant(invariants::volumes);
     world.invariant(no_volume_comes_back);
-    let of_invariant = gone.clone();
+    let of_invariant = story.clone();
     world.invariant(move |world| nothing_is_restored_from_what_is_gone(world, &of_invariant));
     world.api().install(GROUP);
     world.api().create(&testkit::manifests::class(CLASS, DRIVER))?;
-    let mut left = Vec::new();
     for number in 0..SNAPSHOTS {
         create(world.api(), world.driver(), &format!("snap-{number}"), SIZE, &json!({}));
-        left.push(tokio::spawn(snapshot(world.clone(), number, gone.clone())));
+        tokio::spawn(snapshot(world.clone(), number, story.clone()));
     }
     start_provisioners(&world, deletion, &["--snapshot-orphan-sweep-interval=20s"]);
     for number in 0..CLAIMS {
-        left.push(tokio::spawn(claim(world.clone(), number, deletion)));
+        let (world, story) = (world.clone(), story.clone());
+        tokio::spawn(async move {
+            claim(world, number, deletion).await;
+            story.ended.fetch_add(1, Ordering::Relaxed);
+        });
     }
     let check = world.clone();
     world
@@ -68,8 +87,9 @@ async fn lives(world: World, deletion: Deletion) -> anyhow::Result<()> {
                 let meta = &snapshot["metadata"];
                 return Err(format!("{} is there with {}", meta["name"], meta["finalizers"]));
             }
-            if left.iter().any(|task| !task.is_finished()) {
-                return Err("a claim waits for a snapshot that is gone".to_owned());
+            let ended = story.ended.load(Ordering::Relaxed);
+            if ended < SNAPSHOTS + CLAIMS {
+                return Err(format!("only {ended} of the snapshots and claims came to their end"));
             }
             invariants::settled(&check)
         })
@@ -77,7 +97,7 @@ async fn lives(world: World, deletion: Deletion) -> anyhow::Result<()> {
 }
 
 /// The life of a snapshot: deleted at some time, sooner or later.
-async fn snapshot(world: World, number: usize, gone: Gone) {
+async fn snapshot(world: World, number: usize, story: Arc<Story>) {
     let name = format!("snap-{number}");
     let latest = if number.is_multiple_of(2) { 45 } else { 120 };
     tokio::time::sleep(world.between(Duration::ZERO, Duration::from_secs(latest))).await;
@@ -91,9 +111,10 @@ async fn snapshot(world: World, number: usize, gone: Gone) {
     world.note(&format!("{name} is gone"));
     let id = id_of(&name);
     let before = asked(&world, &id);
-    gone.lock().unwrap().insert(id.clone(), before);
+    story.gone.lock().unwrap().insert(id.clone(), before);
     world.driver().lose_snapshot(&id);
     world.api().delete("VolumeSnapshotContent", "", &content_of(&name)).expect("it is there");
+    story.ended.fetch_add(1, Ordering::Relaxed);
 }
 
 /// The life of a claim: restored if its snapshot is still there, and every second one deleted.
@@ -156,4 +177,22 @@ fn restored_claims_deleted_at_any_time_leak_nothing_without_crashes() {
 fn restored_and_protected_claims_deleted_at_any_time_leak_nothing() {
     let options = options("restored_and_protected_claims_deleted_at_any_time_leak_nothing");
     run(&options, SEEDS / 4, |world| lives(world, Deletion::Protected));
+}
+
+#[test]
+fn without_protection_snapshots_go_too_early() {
+    let options = options("without_protection_snapshots_go_too_early");
+    let unprotected = |world: World| async move {
+        let snapshots = Resource::find("VolumeSnapshot").expect("a kind that is known");
+        world.api().intercept(move |call| {
+            let protects = call.verb == "update" && call.resource == "volumesnapshots";
+            protects.then(|| Failure::forbidden(snapshots, "any", "not allowed"))
+        });
+        lives(world, Deletion::OnceBound).await
+    };
+    let is_noticed = |seed| {
+        let outcome = simulate(seed, &options, unprotected);
+        outcome.is_err_and(|broken| broken.why.contains(TOO_LATE))
+    };
+    assert!((0..50).any(is_noticed), "the simulation would not notice if nothing were protected");
 }

@@ -11,7 +11,7 @@ use super::*;
 use crate::policy::driver::Driver;
 use crate::policy::fixtures::{claim, class, driver, settings, stack, volume};
 use crate::policy::names::Provisioner;
-use crate::policy::prepare::{Fetched, Inputs, Settings, Step, next};
+use crate::policy::prepare::{Fetched, Inputs, LookedUp, Settings, Step, next};
 use crate::policy::state::{Cause, Failure, State};
 
 struct Case {
@@ -102,8 +102,8 @@ impl Case {
                 }
                 Step::FetchSourceVolume(name) => {
                     assert_eq!(name, "pv");
-                    fetched.source_volume =
-                        Some(self.volume.as_ref().map(|overlay| Arc::new(volume(overlay))));
+                    let found = self.volume.as_ref().map(|overlay| Arc::new(volume(overlay)));
+                    fetched.source_volume = Some(LookedUp(found));
                 }
                 Step::Protect(content) => return Ok(content),
                 other => panic!("{other:?}"),
