@@ -15,7 +15,7 @@ use tracing::{info, warn};
 use super::Shared;
 use super::api::{is_gone, text};
 use super::filling::snapshot_kind;
-use crate::policy::data_source::{Place, Source, restore};
+use crate::policy::data_source::{Place, SNAPSHOT_GROUP, Source, restore};
 use crate::policy::protection::{is_ours, orphans};
 
 /// How protection of a snapshot ended, or did not.
@@ -80,12 +80,11 @@ impl Shared {
     pub(super) async fn sweep_snapshots(&self, caches: Caches, every: Duration) {
         let mut ticks = interval(every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let snapshots: Api<DynamicObject> = Api::all_with(self.client.clone(), &snapshot_kind());
         loop {
             ticks.tick().await;
-            match snapshots.list(&ListParams::default().limit(1)).await {
-                Ok(_) => break,
-                Err(error) if is_gone(&error) => info!(v = 5, "The API server has no VolumeSnapshots"),
+            match self.sees_snapshots().await {
+                Ok(true) => break,
+                Ok(false) => info!(v = 5, "The API server has no VolumeSnapshots"),
                 Err(error) if ErrorKind::of(&error) == ErrorKind::Forbidden => {
                     info!(
                         err = text(&error),
@@ -118,6 +117,21 @@ impl Shared {
                     }
                 }
             }
+        }
+    }
+
+    /// Whether there can be snapshots, and we may list them. The question is put so that "no" is no error: the API server's
+    /// list of groups is there for everybody.
+    async fn sees_snapshots(&self) -> Result<bool, kube::Error> {
+        let groups = self.client.list_api_groups().await?.groups;
+        if !groups.iter().any(|group| group.name == SNAPSHOT_GROUP) {
+            return Ok(false);
+        }
+        let snapshots: Api<DynamicObject> = Api::all_with(self.client.clone(), &snapshot_kind());
+        match snapshots.list(&ListParams::default().limit(1)).await {
+            Ok(_) => Ok(true),
+            Err(error) if is_gone(&error) => Ok(false),
+            Err(error) => Err(error),
         }
     }
 

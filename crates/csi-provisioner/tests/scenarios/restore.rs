@@ -304,6 +304,7 @@ async fn without_the_definitions_nothing_breaks_and_they_may_come_later() {
     setup.bound("claim").await;
     pass(1000).await;
     assert!(sidecar.is_running());
+    assert!(snapshot_calls(&setup).is_empty(), "what is not there is not asked for");
     setup.server.install(GROUP);
     snapshot(&setup, "snap", json!({"metadata": {"finalizers": [PROTECTION]}}));
     setup.until("the orphan is found", || !is_protected(&setup)).await;
