@@ -64,7 +64,8 @@ pub(crate) const PROVISIONER: &Shipped = &Shipped {
             ("events", &["create", "patch"]),
             LEASES,
         ],
-        refused: &[],
+        // Where the definitions of snapshots are installed it asks once whether it may list them, as upstream does.
+        refused: &["volumesnapshots"],
     }),
 };
 
