@@ -322,6 +322,34 @@ async fn sweep_that_is_forbidden_to_list_ends_quietly() {
     assert_eq!(setup.calls().iter().filter(|call| *call == "list volumesnapshots -> 403").count(), 1);
 }
 
+#[tokio::test(start_paused = true)]
+async fn cross_namespace_without_and_with_grant() {
+    let setup = with_snapshot();
+    setup.server.install("gateway.networking.k8s.io");
+    setup.server.add_namespace("ours");
+    let _sidecar = setup.start(&["--feature-gates=CrossNamespaceVolumeDataSource=true"]);
+    let mut source = snapshots::source("snap");
+    source["namespace"] = json!("default");
+    setup.claim("claim", json!({"metadata": {"namespace": "ours"}, "spec": {"dataSourceRef": source}}));
+    let text = "accessing default/snap of VolumeSnapshot dataSource from ours/claim isn't allowed";
+    setup.event("claim", "ProvisioningFailed", text).await;
+    assert_eq!(setup.server.count("get", "volumesnapshots"), 0, "not even looked at");
+    setup
+        .server
+        .create(&json!({
+            "apiVersion": "gateway.networking.k8s.io/v1beta1", "kind": "ReferenceGrant",
+            "metadata": {"name": "grant", "namespace": "default"},
+            "spec": {
+                "from": [{"group": "", "kind": "PersistentVolumeClaim", "namespace": "ours"}],
+                "to": [{"group": GROUP, "kind": "VolumeSnapshot", "name": "snap"}],
+            },
+        }))
+        .unwrap();
+    setup.until("the volume is saved", || !setup.volumes().is_empty()).await;
+    setup.until("the snapshot is let go", || setup.server.count("update", "volumesnapshots") == 2).await;
+    assert!(!is_protected(&setup));
+}
+
 /// Upstream's rules, with these verbs on snapshots.
 fn rules(verbs: &[&str]) -> Vec<Rule> {
     let rule = |group: &str, resources: &[&str], verbs: &[&str]| Rule::new(group, resources, verbs);

@@ -2,6 +2,7 @@
 //!
 //! `SIM_SEEDS` says how many seeds are tried, `SIM_SEED` replays one. A failing seed prints its trace.
 
+mod clones;
 mod restores;
 
 use std::collections::BTreeSet;
