@@ -127,9 +127,8 @@ fn unready(group: &GroupSnapshot, content: Option<Arc<GroupContent>>) -> Next {
     let key = group.meta.key();
     match (content, &group.content) {
         (Some(content), Some(_)) if needs_binding(group, &content) => Next::Bind(content),
-        (Some(content), Some(_)) => Next::Copy(content),
         (Some(content), None) if members::is_cut(&content) => Next::MembersAndCopy(content),
-        (Some(content), None) => Next::Copy(content),
+        (Some(content), _) => Next::Copy(content),
         (None, Some(name)) => Next::Report(missing(Some(format!(
             "group snapshot {key} requests an non-existing group snapshot content {name}"
         )))),

@@ -4,38 +4,38 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde_json::{Map, Value, json};
-use sidecar_core::objects::{GroupContent, GroupSnapshot, Interned, Meta, Snapshot, SnapshotContent};
+use sidecar_core::objects::{GroupContent, GroupSnapshot, Interned, Meta, Snapshot, SnapshotContent, Uid};
 use snapshot_api::names::annotations::YES;
 use snapshot_api::names::finalizers::{CONTENT_BOUND, GROUP_CONTENT_BOUND};
 use snapshot_api::names::labels::MANAGED_BY;
 
 /// JSON patch: adds finalizers to a list that is as we know it, and a class where there is none.
 pub fn prepare(meta: &Meta, finalizers: &[&str], class: Option<(&str, &Interned)>) -> Value {
-    let mut patch = vec![test("/metadata/uid", json!(meta.uid.to_string()))];
+    let mut steps = vec![test("/metadata/uid", &json!(meta.uid.to_string()))];
     if !finalizers.is_empty() {
         let all: Vec<&str> = meta.finalizers.iter().chain(finalizers.iter().copied()).collect();
-        patch.push(test("/metadata/finalizers", known_finalizers(meta)));
-        patch.push(json!({"op": "add", "path": "/metadata/finalizers", "value": all}));
+        steps.push(test("/metadata/finalizers", &known_finalizers(meta)));
+        steps.push(json!({"op": "add", "path": "/metadata/finalizers", "value": all}));
     }
     if let Some((field, class)) = class {
         let path = format!("/spec/{field}");
-        patch.push(test(&path, Value::Null));
-        patch.push(json!({"op": "add", "path": path, "value": &**class}));
+        steps.push(test(&path, &Value::Null));
+        steps.push(json!({"op": "add", "path": path, "value": &**class}));
     }
-    Value::Array(patch)
+    Value::Array(steps)
 }
 
 /// JSON patch: removes finalizers from a list that is as we know it.
 pub fn release(meta: &Meta, finalizers: &[&str]) -> Value {
     let rest: Vec<&str> = meta.finalizers.iter().filter(|name| !finalizers.contains(name)).collect();
     json!([
-        test("/metadata/uid", json!(meta.uid.to_string())),
-        test("/metadata/finalizers", known_finalizers(meta)),
+        test("/metadata/uid", &json!(meta.uid.to_string())),
+        test("/metadata/finalizers", &known_finalizers(meta)),
         {"op": "replace", "path": "/metadata/finalizers", "value": rest},
     ])
 }
 
-fn test(path: &str, value: Value) -> Value {
+fn test(path: &str, value: &Value) -> Value {
     json!({"op": "test", "path": path, "value": value})
 }
 
@@ -46,7 +46,7 @@ fn known_finalizers(meta: &Meta) -> Value {
 }
 
 /// Merge patch of the status, of this version of the object.
-pub fn status(meta: &Meta, fields: Map<String, Value>) -> Value {
+pub fn status(meta: &Meta, fields: &Map<String, Value>) -> Value {
     json!({"metadata": of_version(meta), "status": fields})
 }
 
@@ -67,23 +67,21 @@ pub fn error_fields(message: &str, now: &str, unready: bool) -> Map<String, Valu
 /// Merge patch: binds a content that was made by hand, and protects it in the same write.
 pub fn bind(content: &SnapshotContent, snapshot: &Snapshot) -> Value {
     let metadata = protected(&content.meta, CONTENT_BOUND);
-    let reference = json!({"uid": snapshot.meta.uid.to_string()});
-    let class = snapshot.class.as_deref();
-    bound(metadata, "volumeSnapshotRef", reference, class.map(|class| ("volumeSnapshotClassName", class)))
+    let class = snapshot.class.as_deref().map(|class| ("volumeSnapshotClassName", class));
+    bound(&metadata, "volumeSnapshotRef", &snapshot.meta.uid, class)
 }
 
 /// The same for the content of a group, whose class can be set once only.
 pub fn bind_group(content: &GroupContent, group: &GroupSnapshot) -> Value {
     let metadata = protected(&content.meta, GROUP_CONTENT_BOUND);
-    let reference = json!({"uid": group.meta.uid.to_string()});
     let class = group.class.as_deref().filter(|_| content.class.is_none());
     let class = class.map(|class| ("volumeGroupSnapshotClassName", class));
-    bound(metadata, "volumeGroupSnapshotRef", reference, class)
+    bound(&metadata, "volumeGroupSnapshotRef", &group.meta.uid, class)
 }
 
-fn bound(metadata: Value, field: &str, reference: Value, class: Option<(&str, &str)>) -> Value {
+fn bound(metadata: &Value, field: &str, uid: &Uid, class: Option<(&str, &str)>) -> Value {
     let mut spec = Map::new();
-    spec.insert(field.to_owned(), reference);
+    spec.insert(field.to_owned(), json!({"uid": uid.to_string()}));
     if let Some((field, class)) = class {
         spec.insert(field.to_owned(), json!(class));
     }
@@ -97,11 +95,11 @@ pub fn bind_member(content: &Meta, snapshot: &Meta) -> Value {
 
 /// JSON patches, the first for an object without owners: makes a group the owner of this version of a snapshot.
 pub fn adopt(meta: &Meta, owner: &OwnerReference) -> [Value; 2] {
-    let version = test("/metadata/resourceVersion", json!(meta.resource_version.to_string()));
-    let uid = test("/metadata/uid", json!(meta.uid.to_string()));
+    let version = test("/metadata/resourceVersion", &json!(meta.resource_version.to_string()));
+    let uid = test("/metadata/uid", &json!(meta.uid.to_string()));
     let (list, path) = (json!([owner]), "/metadata/ownerReferences");
     [
-        json!([uid, version, test(path, Value::Null), {"op": "add", "path": path, "value": list}]),
+        json!([uid, version, test(path, &Value::Null), {"op": "add", "path": path, "value": list}]),
         json!([uid, version, {"op": "add", "path": format!("{path}/-"), "value": owner}]),
     ]
 }
@@ -109,8 +107,8 @@ pub fn adopt(meta: &Meta, owner: &OwnerReference) -> [Value; 2] {
 /// JSON patch: writes another version of its API into one of the owner references of this version of an object.
 pub fn modernise(meta: &Meta, index: usize, api_version: &str) -> Value {
     json!([
-        test("/metadata/uid", json!(meta.uid.to_string())),
-        test("/metadata/resourceVersion", json!(meta.resource_version.to_string())),
+        test("/metadata/uid", &json!(meta.uid.to_string())),
+        test("/metadata/resourceVersion", &json!(meta.resource_version.to_string())),
         {"op": "replace", "path": format!("/metadata/ownerReferences/{index}/apiVersion"), "value": api_version},
     ])
 }

@@ -63,8 +63,8 @@ pub(super) async fn patch<T: Kind + Clone>(
     kind: PatchType,
     patch: &Value,
 ) -> Result<Arc<T>, kube::Error> {
-    let path = format!("{}{subresource}", path::<T>(meta.namespace(), &meta.name));
-    let request = http::Request::patch(path).header(CONTENT_TYPE, kind.content_type());
+    let target = format!("{}{subresource}", path::<T>(meta.namespace(), &meta.name));
+    let request = http::Request::patch(target).header(CONTENT_TYPE, kind.content_type());
     let answer = send(client, request, &patch.to_string()).await?;
     note(store, answer.as_bytes())
 }

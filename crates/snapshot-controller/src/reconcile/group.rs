@@ -167,7 +167,7 @@ impl Shared {
             Next::ClearError => {
                 let mut fields = serde_json::Map::new();
                 fields.insert("error".to_owned(), serde_json::Value::Null);
-                let patch = patch::status(&group.meta, fields);
+                let patch = patch::status(&group.meta, &fields);
                 self.patch_status(store, &**group, &patch).await.map(After::Step)
             }
             Next::Report(problem) => {
@@ -290,7 +290,7 @@ impl Shared {
         };
         let plan = create::plan(group, claims, &self.stores, &groups.stores);
         let content = plan.map_err(|failure| {
-            if let (Some(event), false) = (&failure.event, self.has_said(group, &failure.error)) {
+            if let (Some(event), false) = (&failure.event, has_said(group, &failure.error)) {
                 warn(event);
             }
             failure.error
@@ -298,10 +298,7 @@ impl Shared {
         let name = content.metadata.name.clone().unwrap_or_default();
         let store = &groups.stores.contents;
         self.memory.content_seen(&group.meta.uid, false);
-        let error = match api::create(&self.client, store, "", &content).await {
-            Ok(_) => return Ok(()),
-            Err(error) => error,
-        };
+        let Err(error) = api::create(&self.client, store, "", &content).await else { return Ok(()) };
         if ErrorKind::of(&error) == ErrorKind::AlreadyExists
             && let Ok(Some(_)) = api::get(&self.client, store, "", &name).await
         {
@@ -312,10 +309,6 @@ impl Shared {
             "Error creating volume group snapshot content object for group snapshot {key}: {error}."
         ));
         Err(format!("snapshot controller failed to update {key} on API server: {error}"))
-    }
-
-    fn has_said(&self, group: &GroupSnapshot, error: &str) -> bool {
-        group.error().is_some_and(|known| known.message.ends_with(error))
     }
 
     async fn bind_group(
@@ -351,7 +344,7 @@ impl Shared {
         {
             return Ok(After::End(Outcome::DoneUntil(patience)));
         }
-        let (store, patch) = (&groups.stores.snapshots, patch::status(&group.meta, copy.fields));
+        let (store, patch) = (&groups.stores.snapshots, patch::status(&group.meta, &copy.fields));
         let written = match self.patch_status(store, &**group, &patch).await {
             Ok(written) => written,
             Err(Stop::Failed(error)) => {
@@ -383,6 +376,11 @@ impl Shared {
         }
         self.metrics.begin(Operation::CreateGroupAndReady, uid, origin, driver);
     }
+}
+
+/// Whether the status says it already, so that nobody need be told once more.
+fn has_said(group: &GroupSnapshot, error: &str) -> bool {
+    group.error().is_some_and(|known| known.message.ends_with(error))
 }
 
 /// The driver of a group, as far as it is known.

@@ -76,7 +76,7 @@ impl Shared {
             return Ok(outcome);
         }
         let fields = patch::error_fields(&problem.message, &self.now(), problem.unready);
-        let patch = patch::status(object.meta(), fields);
+        let patch = patch::status(object.meta(), &fields);
         let written = self.patch_status(store, object, &patch).await;
         // Upstream says nothing if the write fails.
         self.event::<T>(object.meta(), EventKind::Warning, problem.reason, &problem.message);

@@ -185,12 +185,9 @@ impl Shared {
         let name = plan.content.metadata.name.clone().unwrap_or_default();
         let store = &self.stores.contents;
         self.memory.content_seen(&snapshot.meta.uid, false);
-        let error = match api::create(&self.client, store, "", &plan.content).await {
-            Ok(_) => {
-                self.memory.made(&snapshot.meta.uid);
-                return Ok(());
-            }
-            Err(error) => error,
+        let Err(error) = api::create(&self.client, store, "", &plan.content).await else {
+            self.memory.made(&snapshot.meta.uid);
+            return Ok(());
         };
         if ErrorKind::of(&error) == ErrorKind::AlreadyExists
             && let Ok(Some(_)) = api::get(&self.client, store, "", &name).await
@@ -242,7 +239,7 @@ impl Shared {
         {
             return Ok(After::End(Outcome::DoneUntil(patience)));
         }
-        let patch = patch::status(&snapshot.meta, copy.fields);
+        let patch = patch::status(&snapshot.meta, &copy.fields);
         let written = match self.patch_status(&self.stores.snapshots, &**snapshot, &patch).await {
             Ok(written) => written,
             Err(Stop::Failed(error)) => return self.copy_failed(snapshot, error).await,
@@ -272,7 +269,7 @@ impl Shared {
     async fn clear_error(&self, snapshot: &Arc<Snapshot>) -> Result<After, Stop> {
         let mut fields = serde_json::Map::new();
         fields.insert("error".to_owned(), serde_json::Value::Null);
-        self.patch_status(&self.stores.snapshots, &**snapshot, &patch::status(&snapshot.meta, fields))
+        self.patch_status(&self.stores.snapshots, &**snapshot, &patch::status(&snapshot.meta, &fields))
             .await
             .map(After::Step)
     }

@@ -49,7 +49,7 @@ fn plan(volumes: Vec<Volume>) -> Vec<members::Member> {
     members::plan(&group, &content, &Stores { volumes: Store::of(volumes), ..Stores::default() })
 }
 
-fn volume(name: &str, spec: Value) -> Volume {
+fn volume(name: &str, spec: &Value) -> Volume {
     project(&json!({"metadata": {"name": name}, "spec": spec}))
 }
 
@@ -66,15 +66,15 @@ async fn row_h_no_pv_pvc_name_empty_and_no_volume_mode_and_row_p_pv_index() {
     assert_eq!(claim(vec![]), "");
     assert_eq!(plan(vec![])[0].content.spec.source_volume_mode, None);
     // CSI: by driver and handle; others: not at all.
-    let (ours, foreign) = (volume("a", csi(DRIVER, "h")), volume("b", csi("other", "h")));
-    let (another, local) = (volume("c", csi(DRIVER, "x")), volume("d", json!({"hostPath": {"path": "h"}})));
+    let (ours, foreign) = (volume("a", &csi(DRIVER, "h")), volume("b", &csi("other", "h")));
+    let (another, local) = (volume("c", &csi(DRIVER, "x")), volume("d", &json!({"hostPath": {"path": "h"}})));
     assert_eq!(claim(vec![ours.clone(), foreign, another, local]), "claim");
     assert_eq!(plan(vec![ours.clone()])[0].content.spec.source_volume_mode.as_deref(), Some("Block"));
     // Two of them: neither. Without a claim: none, where upstream crashes.
-    assert_eq!(claim(vec![ours, volume("e", csi(DRIVER, "h"))]), "");
+    assert_eq!(claim(vec![ours, volume("e", &csi(DRIVER, "h"))]), "");
     let mut unclaimed = csi(DRIVER, "h");
     unclaimed["claimRef"] = Value::Null;
-    assert_eq!(claim(vec![volume("f", unclaimed)]), "");
+    assert_eq!(claim(vec![volume("f", &unclaimed)]), "");
 }
 
 #[tokio::test]

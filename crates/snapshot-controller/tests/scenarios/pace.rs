@@ -1,7 +1,7 @@
 //! No hot loop: what is called and written in a simulated hour while something is wrong stays under what the back-off allows. The
 //! figures are printed.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::setup::{Setup, VS, cut_status, pass, text};
 
@@ -108,7 +108,7 @@ async fn what_is_settled_costs_nothing() {
         setup.until_ready(&format!("snap-{number}")).await;
     }
     pass(60).await;
-    assert!(setup.server.list("Event").iter().all(|event| event["type"] != Value::from("Warning")));
+    assert!(setup.server.list("Event").iter().all(|event| event["type"] != "Warning"));
     setup.server.forget_calls();
     pass(HOUR).await;
     assert_eq!(setup.calls(), [] as [&str; 0]);

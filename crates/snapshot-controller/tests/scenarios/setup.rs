@@ -465,7 +465,9 @@ pub(crate) async fn pass(seconds: u64) {
 /// One overlay after the other; what removes something goes on doing so.
 pub(crate) fn sum(parts: &[&Value]) -> Value {
     let mut sum = json!({});
-    parts.iter().for_each(|part| overlay(&mut sum, part));
+    for part in parts {
+        overlay(&mut sum, part);
+    }
     sum
 }
 

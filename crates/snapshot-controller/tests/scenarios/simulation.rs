@@ -82,7 +82,7 @@ async fn snapshotter(life: Incarnation) -> Result<(), String> {
 async fn lives(world: World) -> anyhow::Result<()> {
     let plan = world::Plan::new(&world);
     plan.prepare(&world)?;
-    let wishes = plan.wishes();
+    let wishes = world::Wishes::default();
     let watched = wishes.clone();
     let history = std::sync::Mutex::new(check::History::default());
     world.invariant(move |world| history.lock().unwrap().holds(world, &watched));
@@ -94,7 +94,7 @@ async fn lives(world: World) -> anyhow::Result<()> {
         world.start("host-1", |life| controller(life, "host-1", &[]));
     }
     world.start("sidecar", snapshotter);
-    let users = plan.play(&world, &wishes);
+    let users = world::play(&world, &wishes);
     for user in users {
         user.await?;
     }

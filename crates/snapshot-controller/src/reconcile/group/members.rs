@@ -49,7 +49,7 @@ impl Shared {
         if !members::needs_status(&content) {
             return Ok(());
         }
-        let patch = patch::status(&content.meta, member.status);
+        let patch = patch::status(&content.meta, &member.status);
         let written =
             api::patch(&self.client, contents, &content.meta, "/status", PatchType::Merge, &patch).await;
         written.map(drop).map_err(|error| failed("update", &content.meta.name, &error))

@@ -39,12 +39,15 @@ impl History {
                 return Err(format!("{handle} went while {claim} was being filled from it"));
             }
         }
+        let mut state = wishes.lock().unwrap();
         for content in world.api().objects(VSC) {
-            if let Some(handle) = content["status"]["snapshotHandle"].as_str()
-                && !wishes.lock().unwrap().told.contains(handle)
-            {
-                wishes.lock().unwrap().told.insert(handle.to_owned());
+            let Some(handle) = content["status"]["snapshotHandle"].as_str() else { continue };
+            if state.told.insert(handle.to_owned()) && content["spec"]["deletionPolicy"] == "Retain" {
+                state.retained.insert(handle.to_owned());
             }
+        }
+        if let Some(handle) = state.retained.iter().find(|handle| !there.contains_key(*handle)) {
+            return Err(format!("{handle} went, and was to be retained"));
         }
         for snapshot in world.api().objects(VS) {
             let wanted = snapshot["metadata"]["deletionTimestamp"].is_null();
@@ -94,7 +97,6 @@ pub(super) fn settled(world: &World, wishes: &Wishes) -> Result<(), String> {
         state.snapshots.iter().map(|wish| (VS, wish)).chain(state.groups.iter().map(|wish| (VGS, wish)));
     for (kind, (name, wish)) in all {
         match (world.api().object(kind, "default", name), wish.kept) {
-            (None, false) => {}
             (None, true) => return Err(format!("{name} is gone")),
             (Some(_), false) => return Err(format!("{name} is still there")),
             (Some(object), true) if object["status"]["readyToUse"] != true => {
@@ -103,7 +105,7 @@ pub(super) fn settled(world: &World, wishes: &Wishes) -> Result<(), String> {
             (Some(object), true) if !object["status"]["error"].is_null() => {
                 return Err(format!("{name} is ready and says {}", object["status"]["error"]));
             }
-            (Some(_), true) => {}
+            (None, false) | (Some(_), true) => {}
         }
     }
     members_are_ready(world)?;
@@ -146,8 +148,8 @@ fn no_more_than_is_needed(world: &World, told: &BTreeSet<String>) -> Result<(), 
     for content in world.api().objects(VSC) {
         let (name, owner) = (text(&content["metadata"]["name"]), &content["spec"]["volumeSnapshotRef"]);
         let snapshot = world.api().object(VS, "default", &text(&owner["name"]));
-        let owned = snapshot.is_some_and(|snapshot| snapshot["metadata"]["uid"] == owner["uid"]);
-        if !owned && content["spec"]["deletionPolicy"] != "Retain" && name != "copied" {
+        let found = snapshot.is_some_and(|snapshot| snapshot["metadata"]["uid"] == owner["uid"]);
+        if !found && content["spec"]["deletionPolicy"] != "Retain" && name != "copied" {
             // One that was made by hand and never bound is nobody's, as it should be.
             if owner["uid"].is_null() {
                 handles.insert(text(&content["spec"]["source"]["snapshotHandle"]));
@@ -161,8 +163,8 @@ fn no_more_than_is_needed(world: &World, told: &BTreeSet<String>) -> Result<(), 
     for content in world.api().objects(VGSC) {
         let (name, owner) = (text(&content["metadata"]["name"]), &content["spec"]["volumeGroupSnapshotRef"]);
         let group = world.api().object(VGS, "default", &text(&owner["name"]));
-        let owned = group.is_some_and(|group| group["metadata"]["uid"] == owner["uid"]);
-        if !owned && content["spec"]["deletionPolicy"] != "Retain" {
+        let found = group.is_some_and(|group| group["metadata"]["uid"] == owner["uid"]);
+        if !found && content["spec"]["deletionPolicy"] != "Retain" {
             return Err(format!("the content {name} is nobody's"));
         }
         let members = content["status"]["volumeSnapshotInfoList"].as_array().cloned().unwrap_or_default();

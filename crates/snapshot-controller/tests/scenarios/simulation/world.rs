@@ -20,8 +20,6 @@ const GROUPS: usize = 2;
 pub(super) struct Wish {
     /// Whether it is to be there.
     pub(super) kept: bool,
-    /// Whether what the driver has is to stay when it goes.
-    pub(super) retained: bool,
 }
 
 /// What users wish, by the name of the snapshot or group, and what claims are being filled from, by the claim's name.
@@ -33,6 +31,8 @@ pub(super) struct State {
     pub(super) sources: BTreeMap<String, String>,
     /// Handles that have stood in the status of a content.
     pub(super) told: BTreeSet<String>,
+    /// Those of contents that are to be retained.
+    pub(super) retained: BTreeSet<String>,
 }
 
 pub(super) type Wishes = Arc<Mutex<State>>;
@@ -50,10 +50,6 @@ impl Plan {
     pub(super) fn new(world: &World) -> Self {
         let bits = world.seed();
         Self { replicas: bits.is_multiple_of(3), slow: bits & 0b1000 == 0 }
-    }
-
-    pub(super) fn wishes(self) -> Wishes {
-        Wishes::default()
     }
 
     /// Claims that are bound, classes, and a content that is a copy from another cluster.
@@ -104,14 +100,15 @@ impl Plan {
         }))?;
         Ok(())
     }
+}
 
-    /// Starts the users.
-    pub(super) fn play(self, world: &World, wishes: &Wishes) -> Vec<JoinHandle<()>> {
-        let snapshots =
-            (0..SNAPSHOTS).map(|number| tokio::spawn(snapshot(world.clone(), wishes.clone(), number)));
-        let groups = (0..GROUPS).map(|number| tokio::spawn(group(world.clone(), wishes.clone(), number)));
-        snapshots.collect::<Vec<_>>().into_iter().chain(groups.collect::<Vec<_>>()).collect()
-    }
+/// Starts the users.
+pub(super) fn play(world: &World, wishes: &Wishes) -> Vec<JoinHandle<()>> {
+    let snapshots =
+        (0..SNAPSHOTS).map(|number| tokio::spawn(snapshot(world.clone(), wishes.clone(), number)));
+    let snapshots: Vec<_> = snapshots.collect();
+    let groups = (0..GROUPS).map(|number| tokio::spawn(group(world.clone(), wishes.clone(), number)));
+    snapshots.into_iter().chain(groups).collect()
 }
 
 fn seconds(world: &World, from: u64, to: u64) -> Duration {
@@ -132,7 +129,7 @@ async fn snapshot(world: World, wishes: Wishes, number: usize) {
             continue;
         }
         let retained = pick(&world, 4) == 0;
-        wishes.lock().unwrap().snapshots.insert(name.clone(), Wish { kept: true, retained });
+        wishes.lock().unwrap().snapshots.insert(name.clone(), Wish { kept: true });
         let class = if retained { "retain" } else { "delete" };
         let source = if number == SNAPSHOTS - 1 {
             by_hand(&world, &name, retained)
@@ -149,7 +146,7 @@ async fn snapshot(world: World, wishes: Wishes, number: usize) {
         if pick(&world, 2) == 0 {
             until_ready(&world, VS, &name).await;
             if pick(&world, 2) == 0 {
-                restore(&world, &wishes, &name).await;
+                restore(&world, &wishes, &name);
             }
         } else {
             tokio::time::sleep(seconds(&world, 0, 15)).await;
@@ -196,7 +193,7 @@ async fn until_ready(world: &World, kind: &str, name: &str) {
 }
 
 /// What the provisioner does: it protects the snapshot, fills a volume from it, binds the claim, and lets go.
-async fn restore(world: &World, wishes: &Wishes, snapshot: &str) {
+fn restore(world: &World, wishes: &Wishes, snapshot: &str) {
     let Some(object) = world.api().object(VS, "default", snapshot) else { return };
     let ready = object["status"]["readyToUse"] == true;
     if !ready || !object["metadata"]["deletionTimestamp"].is_null() {
@@ -240,7 +237,7 @@ async fn group(world: World, wishes: Wishes, number: usize) {
     let name = format!("group-{number}");
     tokio::time::sleep(seconds(&world, 0, 20)).await;
     let retained = pick(&world, 4) == 0;
-    wishes.lock().unwrap().groups.insert(name.clone(), Wish { kept: true, retained });
+    wishes.lock().unwrap().groups.insert(name.clone(), Wish { kept: true });
     let class = if retained { "retain" } else { "delete" };
     world.note(&format!("the user wants {name} of class {class}"));
     let manifest = json!({
