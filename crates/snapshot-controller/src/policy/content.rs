@@ -1,7 +1,8 @@
 //! What a content needs (sheet 5.11).
 
-use sidecar_core::cache::Store;
-use sidecar_core::objects::{Interned, Snapshot, SnapshotContent, VolumeIndex};
+use std::sync::Arc;
+
+use sidecar_core::objects::{Interned, Snapshot, SnapshotContent, Volume, VolumeIndex};
 use snapshot_api::names::finalizers::CONTENT_BOUND;
 
 use super::{Stores, lookup, node, status};
@@ -42,15 +43,18 @@ fn is_behind(snapshot: &Snapshot, content: &SnapshotContent) -> bool {
     unready && status::copy(snapshot, content, None).is_some()
 }
 
+/// Whether nobody is in charge of a content, although somebody might be.
+pub fn is_unmanaged(content: &SnapshotContent) -> bool {
+    let taken = content.volume_handle.is_some() && !content.snapshot.uid.is_empty();
+    taken && content.managed_by.is_none() && !content.is_member
+}
+
 /// The node to be put in charge of a content that nobody is in charge of, while there are nodes to choose from. Upstream chooses when
 /// the content is made, or never (13.6).
 pub fn unmanaged_node(content: &SnapshotContent, stores: &Stores) -> Option<Interned> {
-    let nodes = stores.nodes.as_ref().map(Store::list)?;
-    let handle = content.volume_handle.as_deref()?;
-    if content.managed_by.is_some() || content.snapshot.uid.is_empty() || content.is_member {
-        return None;
-    }
-    let volumes = stores.volumes.by(VolumeIndex::Handle, handle);
-    let volume = volumes.into_iter().find(|volume| volume.driver.as_ref() == Some(&content.driver))?;
-    node::of(&volume, nodes.iter().map(AsRef::as_ref))
+    let nodes = stores.nodes.as_ref().filter(|_| is_unmanaged(content))?;
+    let volumes = stores.volumes.by(VolumeIndex::Handle, content.volume_handle.as_deref()?);
+    let ours = |volume: &Arc<Volume>| volume.driver.as_ref() == Some(&content.driver);
+    let volume = volumes.into_iter().find(ours).filter(|volume| volume.affinity.is_some())?;
+    node::of(&volume, nodes.list().iter().map(AsRef::as_ref))
 }

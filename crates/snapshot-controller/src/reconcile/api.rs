@@ -19,9 +19,9 @@ pub(super) use sidecar_core::api::explained as text;
 /// Why a look at an object comes to an early end.
 #[derive(Debug)]
 pub(super) enum Stop {
-    /// The object is not as it was when the decision was made. The watch will show how it is; until then there is no
-    /// saying what to do.
-    Stale,
+    /// The object is not as it was when the decision was made: this is what the API server says. The watch will show how it
+    /// is; until then there is no saying what to do.
+    Stale(String),
     /// The object is gone.
     Gone,
     /// Something failed; it has been said what.

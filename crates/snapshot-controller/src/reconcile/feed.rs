@@ -3,6 +3,7 @@
 //! Upstream hears of snapshots and contents only; who waits for a class, a claim, a volume or a node waits for its back-off. Here
 //! what somebody waits for brings it back (13.6).
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use sidecar_core::cache::Delta;
@@ -31,10 +32,17 @@ pub(super) async fn run(shared: Arc<Shared>) {
     let _contents = stores.contents.subscribe(move |delta| with(&to, |shared| shared.content_changed(delta)));
     let to = weak();
     let _claims = stores.claims.subscribe(move |delta| with(&to, |shared| shared.claim_changed(delta)));
+    // Contents have been queued just now; only nodes that come later are news.
+    let (listening, heard) = (Arc::new(AtomicBool::new(false)), weak());
+    let listens = listening.clone();
     let _nodes = stores.nodes.as_ref().map(|nodes| {
-        let to = weak();
-        nodes.subscribe(move |delta| with(&to, |shared| shared.node_changed(delta)))
+        nodes.subscribe(move |delta| {
+            if listens.load(Ordering::Relaxed) {
+                with(&heard, |shared| shared.node_changed(delta));
+            }
+        })
     });
+    listening.store(true, Ordering::Relaxed);
     let Some(period) = shared.settings.resync else {
         return std::future::pending().await;
     };
@@ -151,6 +159,9 @@ impl Shared {
         let claim = delta.object();
         let namespace = claim.meta.namespace();
         let gone = matches!(delta, Delta::Deleted(_));
+        if gone {
+            self.memory.forget_claim(&claim.meta.uid);
+        }
         if claim.meta.finalizers.has(CLAIM_SOURCE) && !gone {
             self.claims.add(claim.meta.key());
         }
@@ -191,7 +202,7 @@ impl Shared {
     fn node_changed(&self, delta: &Delta<Node>) {
         if let Delta::Added(_) = delta {
             for content in self.stores.contents.list() {
-                if content::unmanaged_node(&content, &self.stores).is_some() {
+                if content::is_unmanaged(&content) {
                     self.contents.add(content.meta.name.clone());
                 }
             }

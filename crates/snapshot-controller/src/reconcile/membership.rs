@@ -63,7 +63,7 @@ impl Shared {
         let live = live.map_err(|error| Stop::Failed(text(&error)))?.ok_or(Stop::Gone)?;
         let at = |pointer: &str| live.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
         if at("/metadata/resourceVersion") != meta.resource_version.to_string() {
-            return Err(Stop::Stale);
+            return Err(Stop::Stale(format!("snapshot {} has been modified meanwhile", meta.key())));
         }
         let owners = live.pointer("/metadata/ownerReferences").and_then(Value::as_array);
         let field =

@@ -97,6 +97,11 @@ impl Memory {
         (kept == Some(version)).then_some(claim)
     }
 
+    /// The claim is gone.
+    pub(super) fn forget_claim(&self, uid: &Uid) {
+        self.state().claims.remove(uid);
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -50,8 +50,7 @@ pub(super) fn object_ref(resource: &Resource, meta: &Meta) -> ObjectRef {
 pub(super) fn outcome(stop: Stop) -> Outcome {
     match stop {
         Stop::Gone => Outcome::Done,
-        Stop::Stale => Outcome::RetryBackoff("the object has been modified meanwhile".to_owned()),
-        Stop::Failed(problem) => Outcome::RetryBackoff(problem),
+        Stop::Stale(problem) | Stop::Failed(problem) => Outcome::RetryBackoff(problem),
     }
 }
 
@@ -128,7 +127,7 @@ impl Shared {
                 store.removed("", &content.name, &content.uid);
                 Ok(())
             }
-            Err(error) if api::is_stale(&error) => Err(Err(Stop::Stale)),
+            Err(error) if api::is_stale(&error) => Err(Err(Stop::Stale(api::text(&error)))),
             Err(error) => Err(Ok(api::text(&error))),
         }
     }
@@ -145,13 +144,9 @@ impl Shared {
 pub(super) fn stopped(meta: &Meta, error: &kube::Error) -> Stop {
     if api::is_gone(error) {
         Stop::Gone
-    } else if api::is_stale(error) {
-        Stop::Stale
     } else {
-        let key = meta.key();
-        Stop::Failed(format!(
-            "snapshot controller failed to update {key} on API server: {}",
-            api::text(error)
-        ))
+        let (key, error_text) = (meta.key(), api::text(error));
+        let problem = format!("snapshot controller failed to update {key} on API server: {error_text}");
+        if api::is_stale(error) { Stop::Stale(problem) } else { Stop::Failed(problem) }
     }
 }

@@ -211,7 +211,9 @@ impl Shared {
         let bound = api::patch(&self.client, store, &content.meta, "", PatchType::Merge, &patch).await;
         let error = match bound {
             Ok(_) => return Ok(After::Step(snapshot.clone())),
-            Err(error) if ErrorKind::of(&error) == ErrorKind::Conflict => return Err(Stop::Stale),
+            Err(error) if ErrorKind::of(&error) == ErrorKind::Conflict => {
+                return Err(Stop::Stale(text(&error)));
+            }
             Err(error) => text(&error),
         };
         let (key, name) = (snapshot.meta.key(), &content.meta.name);
