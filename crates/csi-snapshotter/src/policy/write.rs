@@ -28,14 +28,14 @@ fn annotate(view: &View<'_>, annotation: &str, value: &Value) -> Value {
 pub fn release(view: &View<'_>, finalizer: &str) -> Option<Value> {
     let path = format!("/metadata/finalizers/{}", view.meta.finalizers.position(finalizer)?);
     let test = |path: &str, value: String| json!({"op": "test", "path": path, "value": value});
-    let mut patch = vec![test("/metadata/uid", view.meta.uid.to_string())];
+    let mut steps = vec![test("/metadata/uid", view.meta.uid.to_string())];
     // 0 stands for a version that is no number, as no API server of today has it.
     if view.meta.resource_version > 0 {
-        patch.push(test("/metadata/resourceVersion", view.meta.resource_version.to_string()));
+        steps.push(test("/metadata/resourceVersion", view.meta.resource_version.to_string()));
     }
-    patch.push(test(&path, finalizer.to_owned()));
-    patch.push(json!({"op": "remove", "path": path}));
-    Some(patch.into())
+    steps.push(test(&path, finalizer.to_owned()));
+    steps.push(json!({"op": "remove", "path": path}));
+    Some(steps.into())
 }
 
 /// The status changes in these fields.
