@@ -1,7 +1,7 @@
 //! What is written into contents (sheet 5.10 to 5.12, 13.3).
 //!
-//! Only what changes is sent, so that what others write at the same time stays. Every patch names the object by its UID, or
-//! by its version where nothing at all may have changed.
+//! Only what changes is sent, so that what others write at the same time stays. Every patch names the object by its UID, and
+//! by its version where that is not enough.
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -38,19 +38,26 @@ pub fn release(view: &View<'_>, finalizer: &str) -> Option<Value> {
     Some(steps.into())
 }
 
-/// The status changes in these fields.
-pub fn status(view: &View<'_>, changes: impl Into<Value>) -> Value {
-    json!({"metadata": {"uid": view.meta.uid.to_string()}, "status": changes.into()})
+/// The status changes in these fields, provided that the content is still as it was seen. Of custom resources the API server
+/// checks a version in a patch of the status, but no UID.
+pub fn status(view: &View<'_>, changes: &Value) -> Value {
+    let mut metadata = json!({"uid": view.meta.uid.to_string()});
+    if let (Some(fields), 1..) = (metadata.as_object_mut(), view.meta.resource_version) {
+        fields.insert("resourceVersion".to_owned(), view.meta.resource_version.to_string().into());
+    }
+    json!({"metadata": metadata, "status": changes})
 }
 
-/// A snapshot could not be taken or looked at; it is not ready, whatever was known before.
-pub fn failed(view: &View<'_>, message: &str, now: Timestamp) -> Value {
-    status(view, json!({"error": error(message, now), "readyToUse": false}))
+/// A snapshot could not be taken or looked at; it is not ready, whatever was known before. `None` if the status says so.
+pub fn failed(view: &View<'_>, message: &str, now: Timestamp) -> Option<Value> {
+    let known = view.error() == Some(message);
+    (!known).then(|| json!({"error": error(message, now), "readyToUse": false}))
 }
 
-/// A snapshot could not be deleted; whether it can be used is another question (13.12).
-pub fn not_deleted(view: &View<'_>, message: &str, now: Timestamp) -> Value {
-    status(view, Map::from_iter([("error".to_owned(), error(message, now))]))
+/// A snapshot could not be deleted; whether it can be used is another question (13.12). `None` if the status says so.
+pub fn not_deleted(view: &View<'_>, message: &str, now: Timestamp) -> Option<Value> {
+    let known = view.error() == Some(message);
+    (!known).then(|| Map::from_iter([("error".to_owned(), error(message, now))]).into())
 }
 
 fn error(message: &str, now: Timestamp) -> Value {
@@ -82,9 +89,17 @@ mod tests {
         assert_eq!(mark(&content.view(), "key")["metadata"]["annotations"], json!({"key": "yes"}));
         let now = "2026-01-02T03:04:05.9Z".parse().unwrap();
         assert_eq!(
-            failed(&content.view(), "it broke", now)["status"],
+            failed(&content.view(), "it broke", now).unwrap(),
             json!({"error": {"message": "it broke", "time": "2026-01-02T03:04:05Z"}, "readyToUse": false})
         );
-        assert!(not_deleted(&content.view(), "it broke", now)["status"].get("readyToUse").is_none());
+        assert!(not_deleted(&content.view(), "it broke", now).unwrap().get("readyToUse").is_none());
+        assert_eq!(
+            status(&content.view(), &json!({})),
+            json!({"metadata": {"uid": "content-uid", "resourceVersion": "7"}, "status": {}})
+        );
+        let known = json!({"status": {"error": {"message": "it broke"}}});
+        let known = super::super::fixtures::content(&known);
+        assert_eq!(failed(&known.view(), "it broke", now), None);
+        assert_eq!(not_deleted(&known.view(), "it broke", now), None);
     }
 }

@@ -25,7 +25,7 @@ impl<C: Calls> Shared<C> {
         };
         if !view.meta.finalizers.has(words.finalizer) {
             // Nothing keeps it: it may be gone, and one of the same name and the same snapshot may be there.
-            self.see_for_ourselves(content).await?;
+            self.reread(content).await?;
         }
         info!(v = 2, kind = C::RESOURCE.kind, content = %name, "Deleting snapshot");
         if let Err(problem) = content.delete(&self.parts.connection, secrets, self.call()).await {
@@ -39,7 +39,7 @@ impl<C: Calls> Shared<C> {
     /// Takes out of the status what says that there is a snapshot.
     pub(super) async fn clear(&self, content: &Arc<C>) -> Result<Arc<C>, Stop> {
         let (view, words) = (content.view(), C::WORDS);
-        match self.patch_status(content, &write::status(&view, C::forgotten())).await {
+        match self.patch_status(content, |_| Some(C::forgotten())).await {
             Err(Stop::Failed(problem)) => {
                 self.event(content, words.delete_failed, NOT_CLEARED);
                 Err(Stop::Failed(words.not_deleted(view.name(), &problem)))

@@ -13,11 +13,11 @@ use crate::policy::{failure, write};
 impl<C: Calls> Shared<C> {
     /// A snapshot could not be taken or looked at. Said once: the same message again is no news.
     pub(super) async fn not_taken(&self, content: &Arc<C>, problem: String) -> Stop {
-        let latest = self.latest(content);
+        let (latest, now) = (self.latest(content), self.parts.context.clock.now());
         let report = failure::report(&latest.view(), C::WORDS, &problem);
         if latest.view().error() != Some(&*report.message) {
-            let patch = write::failed(&latest.view(), &report.message, self.parts.context.clock.now());
-            let written = self.write_problem(&latest, &patch).await;
+            let failed = |content: &C| write::failed(&content.view(), &report.message, now);
+            let written = self.write_problem(&latest, failed).await;
             self.event(&written, report.reason, &report.message);
         }
         Stop::Failed(problem)
@@ -25,19 +25,16 @@ impl<C: Calls> Shared<C> {
 
     /// A snapshot could not be deleted. Each try is an event, as upstream has it; the status has the reason (13.12).
     pub(super) async fn not_deleted(&self, content: &Arc<C>, event: &str, problem: &str) {
-        let latest = self.latest(content);
-        let message = format!("{}: {problem}", C::WORDS.delete_prefix());
-        let mut written = latest.clone();
-        if latest.view().error() != Some(&*message) {
-            let patch = write::not_deleted(&latest.view(), &message, self.parts.context.clock.now());
-            written = self.write_problem(&latest, &patch).await;
-        }
+        let (message, now) =
+            (format!("{}: {problem}", C::WORDS.delete_prefix()), self.parts.context.clock.now());
+        let failed = |content: &C| write::not_deleted(&content.view(), &message, now);
+        let written = self.write_problem(content, failed).await;
         self.event(&written, C::WORDS.delete_failed, event);
     }
 
     /// The content with the problem in its status, or as it was if that does not work either.
-    async fn write_problem(&self, content: &Arc<C>, patch: &Value) -> Arc<C> {
-        match self.patch_status(content, patch).await {
+    async fn write_problem(&self, content: &Arc<C>, problem: impl Fn(&C) -> Option<Value> + Send) -> Arc<C> {
+        match self.patch_status(content, problem).await {
             Ok(written) => written,
             Err(stop) => {
                 tracing::info!(v = 2, content = %content.meta().name, err = ?stop, "Failed to save the error");

@@ -133,11 +133,11 @@ impl<C: Calls> Shared<C> {
 
     /// Writes what the driver has said into the status, as far as that is news.
     pub(super) async fn learn(&self, content: &Arc<C>, answer: &Answer) -> Result<Arc<C>, Stop> {
-        let latest = self.latest(content);
-        let changes = latest.learned(answer, self.parts.context.clock.now());
-        if changes.is_empty() {
-            return Ok(latest);
-        }
-        self.patch_status(&latest, &write::status(&latest.view(), changes)).await
+        let now = self.parts.context.clock.now();
+        self.patch_status(content, |content| {
+            let changes = content.learned(answer, now);
+            (!changes.is_empty()).then(|| changes.into())
+        })
+        .await
     }
 }

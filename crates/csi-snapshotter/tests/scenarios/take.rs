@@ -2,10 +2,12 @@
 //! `snapuid-contentN`.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use csi_client::csi::{CreateSnapshotRequest, CreateSnapshotResponse};
 use serde_json::{Value, json};
 use snapshot_api::names::annotations;
+use testkit::api::{Failure, Resource};
 use testkit::driver::Step;
 use tonic::Code;
 
@@ -330,4 +332,48 @@ async fn a_crash_while_it_is_taken() {
     setup.gone(VSC, "content").await;
     assert!(setup.driver.snapshots().is_empty());
     assert_eq!((setup.created().len(), setup.deleted().len()), (2, 1));
+}
+
+/// Somebody else writes the content at the same time: it is read again, and nothing fails that users could see (issues 300,
+/// 525).
+#[tokio::test(start_paused = true)]
+async fn a_conflict_is_no_failure() {
+    let setup = Setup::new();
+    let _sidecar = setup.start(&[]);
+    settle().await;
+    setup.server.forget_calls();
+    let modified = Failure::modified(Resource::find(VSC).unwrap(), "content");
+    setup.server.fail_next("patch", "volumesnapshotcontents/status", 2, &modified);
+    setup.content("content", json!({}));
+    setup.ready(VSC, "content").await;
+    assert_eq!(
+        setup.calls(),
+        [
+            "patch volumesnapshotcontents -> 200",
+            "patch volumesnapshotcontents/status -> 409",
+            "get volumesnapshotcontents -> 200",
+            "patch volumesnapshotcontents/status -> 409",
+            "get volumesnapshotcontents -> 200",
+            "patch volumesnapshotcontents/status -> 200",
+            "patch volumesnapshotcontents -> 200",
+        ]
+    );
+    assert_eq!((setup.created().len(), setup.events("content").len()), (1, 0));
+}
+
+/// What the driver says about the snapshot of one content is not written into another of the same name.
+#[tokio::test(start_paused = true)]
+async fn a_content_made_anew_inherits_nothing() {
+    let setup = Setup::new();
+    setup.driver.script::<CreateSnapshotRequest>([Step::late(Duration::from_secs(5))]);
+    let unheld = json!({"metadata": {"finalizers": null}});
+    setup.content("content", unheld);
+    let _sidecar = setup.start(&[]);
+    setup.until("the driver is asked", || setup.created().len() == 1).await;
+    setup.server.delete(VSC, "", "content").unwrap();
+    setup.content("content", json!({"spec": {"volumeSnapshotRef": {"uid": "another"}}}));
+    setup.ready(VSC, "content").await;
+    let handle = setup.vsc("content")["status"]["snapshotHandle"].as_str().unwrap().to_owned();
+    assert_eq!(setup.driver.snapshots()[&handle], "snapshot-another");
+    assert_eq!(setup.events("content"), []);
 }
