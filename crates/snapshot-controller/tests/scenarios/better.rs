@@ -189,6 +189,34 @@ async fn a_content_whose_creation_was_not_answered_is_neither_made_twice_nor_los
     assert!(setup.server.list(VSC).is_empty());
 }
 
+/// A leader that ended just now has made it; the caches of the next one are not so far yet. Upstream lets the snapshot go, and the
+/// content is nobody's.
+#[tokio::test(start_paused = true)]
+async fn a_content_that_the_watch_has_not_shown_yet_is_not_left_behind() {
+    let setup = Setup::new();
+    setup.claim("claim");
+    let overlay = json!({
+        "metadata": {"finalizers": [AS_SOURCE, BOUND]}, "spec": {"volumeSnapshotClassName": "missing"},
+    });
+    let snapshot = setup.snapshot("snap", "claim", &overlay);
+    let _controller = setup.start(&[]);
+    setup.until("it is looked at", || !setup.error("snap").is_empty()).await;
+    setup.server.intercept(|call| {
+        let blind =
+            ["watch", "list"].contains(&call.verb.as_str()) && call.resource == "volumesnapshotcontents";
+        blind.then(|| testkit::api::Failure::internal("no"))
+    });
+    setup.server.break_watches(VSC);
+    let name = text(&setup.content_of(&snapshot, "claim", &json!({}))["metadata"]["name"]);
+    setup.delete(VS, "snap");
+    setup.until("it is deleted", || !setup.get(VSC, &name)["metadata"]["deletionTimestamp"].is_null()).await;
+    assert!(!setup.vs("snap").is_null());
+    setup.server.pass();
+    let _sidecar = setup.play_sidecar();
+    setup.until_gone(VS, "snap").await;
+    assert!(setup.server.list(VSC).is_empty());
+}
+
 /// 5.11.4: a manifest from another cluster, or from a backup, names a snapshot that is not here.
 #[tokio::test(start_paused = true)]
 async fn copied_contents_are_left_alone() {
