@@ -13,6 +13,7 @@
 #![allow(unreachable_pub)]
 
 mod budget;
+mod calls;
 mod delete;
 mod group;
 mod leadership;
