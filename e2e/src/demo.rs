@@ -16,6 +16,7 @@ use crate::workload::{Claim, Mode, Workload};
 use crate::{audit, control_plane};
 
 mod growth;
+mod snapshots;
 
 /// Classes of `deploy/hostpath/storageclasses.yaml`.
 const IMMEDIATE: &str = "csi-hostpath-sc";
@@ -44,6 +45,8 @@ pub(crate) async fn run(cluster: &Cluster) -> Result<ExitCode> {
     let mut volumes = births(&work).await?;
     data(&work, &volumes).await?;
     volumes.push(growth::tell(&work).await?);
+    let taken = snapshots::tell(&work, &mut volumes).await?;
+    snapshots::deleted(&work, &taken).await?;
     deaths(&work, &volumes).await?;
     for sidecar in controllers() {
         chapter(&format!("API calls of {} for all of this, from the API server's audit log", sidecar.binary));
@@ -65,7 +68,7 @@ async fn setting(work: &Workload<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The three claims and their volumes, as (claim, volume, handle).
+/// Claims and their volumes, as (claim, volume, handle).
 type Volumes = Vec<(&'static str, String, String)>;
 
 async fn births(work: &Workload<'_>) -> Result<Volumes> {
@@ -204,8 +207,8 @@ async fn attached(work: &Workload<'_>, claim: &str, volume: &str) -> Result<()> 
 }
 
 async fn deaths(work: &Workload<'_>, volumes: &Volumes) -> Result<()> {
-    chapter("9. The pods and the claims are deleted; the volumes go");
-    let pods = ["reader", "device-reader", "grower"];
+    chapter("12. The pods and the claims are deleted; the volumes go");
+    let pods = ["reader", "device-reader", "grower", "restorer"];
     for pod in pods {
         work.delete_pod(pod).await?;
     }

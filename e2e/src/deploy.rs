@@ -20,21 +20,24 @@ const READY: Duration = Duration::from_secs(60);
 
 /// Applies the manifests and waits until the driver is registered and everything is ready.
 pub(crate) async fn driver(cluster: &Cluster) -> Result<()> {
-    let step = Step::start("applying deploy/hostpath");
-    cluster.apply(&manifest(cluster, ""))?;
-    step.done();
+    definitions(cluster).await?;
+    for folder in ["snapshot-controller", "hostpath"] {
+        let step = Step::start(format!("applying deploy/{folder}"));
+        cluster.apply(&manifest(cluster, folder))?;
+        step.done();
+    }
     ready(cluster).await
 }
 
-/// A manifest of `deploy/hostpath`, or all of them.
+/// A manifest of `deploy`, or a folder of them.
 pub(crate) fn manifest(cluster: &Cluster, name: &str) -> PathBuf {
-    cluster.spec.repository.join("deploy/hostpath").join(name)
+    cluster.spec.repository.join("deploy").join(name)
 }
 
 /// Installs the definitions of the snapshot kinds from `deploy/crds`, as a user would, and waits until they are served.
 /// Doing it again does no harm.
 pub(crate) async fn definitions(cluster: &Cluster) -> Result<()> {
-    cluster.apply(&cluster.spec.repository.join("deploy/crds"))?;
+    cluster.apply(&manifest(cluster, "crds"))?;
     for kind in kinds::ALL {
         let (path, name) =
             (format!("/apis/{}/{}?limit=1", kind.api_version(), kind.plural), kind.definition_name());
@@ -51,7 +54,7 @@ pub(crate) async fn definitions(cluster: &Cluster) -> Result<()> {
 
 /// Removes the definitions, and with them every object of their kinds.
 pub(crate) fn remove_definitions(cluster: &Cluster) -> Result<()> {
-    let folder = cluster.spec.repository.join("deploy/crds");
+    let folder = manifest(cluster, "crds");
     let output = cluster
         .kubectl()?
         .args(["delete", "--ignore-not-found", "--timeout=60s", "--filename"])

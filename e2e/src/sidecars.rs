@@ -1,6 +1,6 @@
 //! The table of what is shipped: one row per program, and everything that the lab does with each of them follows from it.
 //!
-//! A new sidecar is a row here and its manifests in `deploy/hostpath`; then it is built, put into an image, deployed, waited
+//! A new sidecar is a row here and its manifests in `deploy`; then it is built, put into an image, deployed, waited
 //! for, signalled, killed, run with fewer rights, and measured.
 
 use anyhow::{Context, Result};
@@ -12,12 +12,14 @@ pub(crate) struct Shipped {
     pub(crate) binary: &'static str,
     /// The cargo package that it is built from.
     pub(crate) package: &'static str,
-    /// The manifest that deploys it, in `deploy/hostpath`.
+    /// The manifest that deploys it, in `deploy`.
     pub(crate) manifest: &'static str,
     /// The StatefulSet in that manifest.
     pub(crate) set: &'static str,
     /// The container in its pods.
     pub(crate) container: &'static str,
+    /// Whether it talks to a driver.
+    pub(crate) has_driver: bool,
     /// What it is to the API server; nothing if it never talks to it.
     pub(crate) account: Option<Account>,
 }
@@ -26,7 +28,7 @@ pub(crate) struct Shipped {
 #[derive(Debug)]
 pub(crate) struct Account {
     pub(crate) name: &'static str,
-    /// The manifest with account and rules.
+    /// The manifest with account and rules, in `deploy`.
     pub(crate) manifest: &'static str,
     pub(crate) cluster_role: &'static str,
     pub(crate) role: &'static str,
@@ -46,12 +48,13 @@ const LEASES: (&str, &[&str]) = ("leases", &["get", "create", "update"]);
 pub(crate) const PROVISIONER: &Shipped = &Shipped {
     binary: "csi-provisioner",
     package: "csi-provisioner",
-    manifest: "provisioner.yaml",
+    manifest: "hostpath/provisioner.yaml",
     set: "csi-hostpath-provisioner",
     container: "csi-provisioner",
+    has_driver: true,
     account: Some(Account {
         name: "csi-provisioner",
-        manifest: "rbac-provisioner.yaml",
+        manifest: "hostpath/rbac-provisioner.yaml",
         cluster_role: "external-provisioner-runner",
         role: "external-provisioner-cfg",
         lease: "hostpath-csi-k8s-io",
@@ -73,12 +76,13 @@ pub(crate) const PROVISIONER: &Shipped = &Shipped {
 pub(crate) const ATTACHER: &Shipped = &Shipped {
     binary: "csi-attacher",
     package: "csi-attacher",
-    manifest: "attacher.yaml",
+    manifest: "hostpath/attacher.yaml",
     set: "csi-hostpath-attacher",
     container: "csi-attacher",
+    has_driver: true,
     account: Some(Account {
         name: "csi-attacher",
-        manifest: "rbac-attacher.yaml",
+        manifest: "hostpath/rbac-attacher.yaml",
         cluster_role: "external-attacher-runner",
         role: "external-attacher-cfg",
         lease: "external-attacher-leader-hostpath-csi-k8s-io",
@@ -97,12 +101,13 @@ pub(crate) const ATTACHER: &Shipped = &Shipped {
 pub(crate) const RESIZER: &Shipped = &Shipped {
     binary: "csi-resizer",
     package: "csi-resizer",
-    manifest: "resizer.yaml",
+    manifest: "hostpath/resizer.yaml",
     set: "csi-hostpath-resizer",
     container: "csi-resizer",
+    has_driver: true,
     account: Some(Account {
         name: "csi-resizer",
-        manifest: "rbac-resizer.yaml",
+        manifest: "hostpath/rbac-resizer.yaml",
         cluster_role: "external-resizer-runner",
         role: "external-resizer-cfg",
         lease: "external-resizer-hostpath-csi-k8s-io",
@@ -119,13 +124,74 @@ pub(crate) const RESIZER: &Shipped = &Shipped {
     }),
 };
 
+/// Takes and deletes snapshots.
+pub(crate) const SNAPSHOTTER: &Shipped = &Shipped {
+    binary: "csi-snapshotter",
+    package: "csi-snapshotter",
+    manifest: "hostpath/snapshotter.yaml",
+    set: "csi-hostpath-snapshotter",
+    container: "csi-snapshotter",
+    has_driver: true,
+    account: Some(Account {
+        name: "csi-snapshotter",
+        manifest: "hostpath/rbac-snapshotter.yaml",
+        cluster_role: "external-snapshotter-runner",
+        role: "external-snapshotter-leaderelection",
+        lease: "external-snapshotter-leader-hostpath-csi-k8s-io",
+        needed: &[
+            ("volumesnapshotclasses", READ),
+            ("volumesnapshotcontents", &["list", "watch", "patch"]),
+            ("volumesnapshotcontents/status", &["patch"]),
+            ("volumegroupsnapshotclasses", READ),
+            ("volumegroupsnapshotcontents", &["list", "watch", "patch"]),
+            ("volumegroupsnapshotcontents/status", &["patch"]),
+            LEASES,
+        ],
+        refused: &[],
+    }),
+};
+
+/// Makes and binds the contents of snapshots, for all drivers of a cluster.
+pub(crate) const SNAPSHOT_CONTROLLER: &Shipped = &Shipped {
+    binary: "snapshot-controller",
+    package: "snapshot-controller",
+    manifest: "snapshot-controller/controller.yaml",
+    set: "snapshot-controller",
+    container: "snapshot-controller",
+    has_driver: false,
+    account: Some(Account {
+        name: "snapshot-controller",
+        manifest: "snapshot-controller/rbac.yaml",
+        cluster_role: "snapshot-controller-runner",
+        role: "snapshot-controller-leaderelection",
+        lease: "snapshot-controller-leader",
+        needed: &[
+            ("persistentvolumes", READ),
+            ("persistentvolumeclaims", &["get", "list", "watch", "update"]),
+            ("volumesnapshotclasses", READ),
+            ("volumesnapshotcontents", &["create", "list", "watch", "delete", "patch"]),
+            ("volumesnapshotcontents/status", &["patch"]),
+            ("volumesnapshots", &["create", "list", "watch", "delete", "patch"]),
+            ("volumesnapshots/status", &["patch"]),
+            ("volumegroupsnapshotclasses", READ),
+            ("volumegroupsnapshotcontents", &["create", "list", "watch", "delete", "patch"]),
+            ("volumegroupsnapshots", &["list", "watch", "patch"]),
+            ("volumegroupsnapshots/status", &["patch"]),
+            ("events", &["create", "patch"]),
+            LEASES,
+        ],
+        refused: &[],
+    }),
+};
+
 /// Introduces the driver to kubelet.
 pub(crate) const REGISTRAR: &Shipped = &Shipped {
     binary: "csi-node-driver-registrar",
     package: "node-driver-registrar",
-    manifest: "driver.yaml",
+    manifest: "hostpath/driver.yaml",
     set: "csi-hostpathplugin",
     container: "node-driver-registrar",
+    has_driver: true,
     account: None,
 };
 
@@ -133,9 +199,10 @@ pub(crate) const REGISTRAR: &Shipped = &Shipped {
 pub(crate) const LIVENESS_PROBE: &Shipped = &Shipped {
     binary: "livenessprobe",
     package: "livenessprobe",
-    manifest: "driver.yaml",
+    manifest: "hostpath/driver.yaml",
     set: "csi-hostpathplugin",
     container: "liveness-probe",
+    has_driver: true,
     account: None,
 };
 
@@ -143,16 +210,26 @@ pub(crate) const LIVENESS_PROBE: &Shipped = &Shipped {
 pub(crate) const DRIVER: &Shipped = &Shipped {
     binary: "hostpathplugin",
     package: "hostpath-driver",
-    manifest: "driver.yaml",
+    manifest: "hostpath/driver.yaml",
     set: "csi-hostpathplugin",
     container: "hostpath",
+    has_driver: true,
     account: None,
 };
 
 /// Every program.
-pub(crate) const SHIPPED: &[&Shipped] = &[PROVISIONER, ATTACHER, RESIZER, REGISTRAR, LIVENESS_PROBE, DRIVER];
+pub(crate) const SHIPPED: &[&Shipped] = &[
+    PROVISIONER,
+    ATTACHER,
+    RESIZER,
+    SNAPSHOTTER,
+    SNAPSHOT_CONTROLLER,
+    REGISTRAR,
+    LIVENESS_PROBE,
+    DRIVER,
+];
 
-/// Binaries that have an image and no place in `deploy/hostpath`: scenarios of their own start them.
+/// Binaries that have an image and no place in `deploy`: scenarios of their own start them.
 const UNDEPLOYED: &[&str] = &["snapshot-conversion-webhook"];
 
 /// The driver that is the example of `csi-driver-kit`: it has no image, scenarios run it as a plain process.
@@ -200,6 +277,11 @@ pub(crate) fn controllers() -> impl Iterator<Item = &'static Shipped> {
     SHIPPED.iter().copied().filter(|shipped| shipped.account.is_some())
 }
 
+/// Those of them that work with a driver.
+pub(crate) fn with_driver() -> impl Iterator<Item = &'static Shipped> {
+    controllers().filter(|shipped| shipped.has_driver)
+}
+
 /// The sidecars, which are what is measured.
 pub(crate) fn sidecars() -> impl Iterator<Item = &'static Shipped> {
     SHIPPED.iter().copied().filter(|shipped| shipped.binary != DRIVER.binary)
@@ -222,10 +304,10 @@ mod tests {
 
     use super::*;
 
-    /// The objects of a manifest of `deploy/hostpath`.
+    /// The objects of a manifest of `deploy`.
     fn objects(manifest: &str) -> Vec<Value> {
         use serde::Deserialize;
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/hostpath").join(manifest);
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy").join(manifest);
         let text = std::fs::read_to_string(&file).unwrap();
         serde_yaml_ng::Deserializer::from_str(&text).map(|one| Value::deserialize(one).unwrap()).collect()
     }
@@ -302,6 +384,44 @@ mod tests {
              coordination.k8s.io/leases get watch list delete update create",
         );
         assert_eq!(rules(RESIZER.account.as_ref().unwrap()), upstream);
+    }
+
+    /// Sheet csi-snapshotter, section 4.
+    #[test]
+    fn the_snapshotters_rules_are_upstreams() {
+        let upstream = lines(
+            "/events list watch create update patch
+             snapshot.storage.k8s.io/volumesnapshotclasses get list watch
+             snapshot.storage.k8s.io/volumesnapshotcontents get list watch update patch
+             snapshot.storage.k8s.io/volumesnapshotcontents/status update patch
+             groupsnapshot.storage.k8s.io/volumegroupsnapshotclasses get list watch
+             groupsnapshot.storage.k8s.io/volumegroupsnapshotcontents get list watch update patch
+             groupsnapshot.storage.k8s.io/volumegroupsnapshotcontents/status update patch
+             coordination.k8s.io/leases get watch list delete update create",
+        );
+        assert_eq!(rules(SNAPSHOTTER.account.as_ref().unwrap()), upstream);
+    }
+
+    /// Sheet snapshot-controller, section 4.
+    #[test]
+    fn the_snapshot_controllers_rules_are_upstreams() {
+        let upstream = lines(
+            "/persistentvolumes get list watch
+             /persistentvolumeclaims get list watch update
+             /events list watch create update patch
+             snapshot.storage.k8s.io/volumesnapshotclasses get list watch
+             snapshot.storage.k8s.io/volumesnapshotcontents create get list watch update delete patch
+             snapshot.storage.k8s.io/volumesnapshotcontents/status patch
+             snapshot.storage.k8s.io/volumesnapshots create get list watch update patch delete
+             snapshot.storage.k8s.io/volumesnapshots/status update patch
+             groupsnapshot.storage.k8s.io/volumegroupsnapshotclasses get list watch
+             groupsnapshot.storage.k8s.io/volumegroupsnapshotcontents create get list watch update delete patch
+             groupsnapshot.storage.k8s.io/volumegroupsnapshotcontents/status patch
+             groupsnapshot.storage.k8s.io/volumegroupsnapshots get list watch update patch
+             groupsnapshot.storage.k8s.io/volumegroupsnapshots/status update patch
+             coordination.k8s.io/leases get watch list delete update create",
+        );
+        assert_eq!(rules(SNAPSHOT_CONTROLLER.account.as_ref().unwrap()), upstream);
     }
 
     #[test]

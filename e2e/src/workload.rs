@@ -19,6 +19,9 @@ use crate::machine::DRIVER_STATE;
 
 mod attachment;
 mod growth;
+mod snapshots;
+
+pub(crate) use snapshots::Ready;
 
 /// Size of a new claim in Mi: the smallest file system that can grow.
 pub(crate) const SIZE: u16 = 32;
@@ -53,6 +56,7 @@ pub(crate) struct Told {
 /// A user of one namespace.
 pub(crate) struct Workload<'a> {
     cluster: &'a Cluster,
+    namespace: String,
     claims: Api<PersistentVolumeClaim>,
     pods: Api<Pod>,
     events: Api<Event>,
@@ -66,6 +70,7 @@ impl<'a> Workload<'a> {
         let client = || cluster.client.clone();
         Self {
             cluster,
+            namespace: namespace.to_owned(),
             claims: Api::namespaced(client(), namespace),
             pods: Api::namespaced(client(), namespace),
             events: Api::namespaced(client(), namespace),
@@ -89,16 +94,7 @@ impl<'a> Workload<'a> {
 
     /// Makes a claim.
     pub(crate) async fn create_claim(&self, claim: &Claim<'_>) -> Result<()> {
-        let object = json!({
-            "metadata": {"name": claim.name},
-            "spec": {
-                "storageClassName": claim.class,
-                "accessModes": ["ReadWriteOnce"],
-                "volumeMode": format!("{:?}", claim.mode),
-                "resources": {"requests": {"storage": format!("{SIZE}Mi")}},
-            },
-        });
-        let object = serde_json::from_value(object)?;
+        let object = serde_json::from_value(claim_object(claim, &Value::Null))?;
         self.claims
             .create(&PostParams::default(), &object)
             .await
@@ -312,6 +308,20 @@ impl<'a> Workload<'a> {
     pub(crate) fn loop_devices(&self) -> Result<Vec<LoopDevice>> {
         leftovers::loops(&self.cluster.spec.dir.join("driver"))
     }
+}
+
+/// The object of a claim, to be filled from a source unless that is null.
+fn claim_object(claim: &Claim<'_>, source: &Value) -> Value {
+    json!({
+        "metadata": {"name": claim.name},
+        "spec": {
+            "storageClassName": claim.class,
+            "accessModes": ["ReadWriteOnce"],
+            "volumeMode": format!("{:?}", claim.mode),
+            "dataSource": source,
+            "resources": {"requests": {"storage": format!("{SIZE}Mi")}},
+        },
+    })
 }
 
 fn number(text: &str) -> u64 {

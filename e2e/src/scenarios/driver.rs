@@ -27,6 +27,7 @@ mod losses;
 mod pods;
 mod rules;
 mod sanity;
+mod snapshots;
 mod swap;
 mod tasks;
 
@@ -57,6 +58,12 @@ pub(super) fn all() -> Vec<Scenario> {
         }),
         scenario("an_expansion_and_a_change_of_class_cost_the_budgeted_api_calls", needs, |cluster| {
             Box::pin(growth::budget(cluster))
+        }),
+        scenario("a_snapshots_life_costs_the_budgeted_api_calls", needs, |cluster| {
+            Box::pin(snapshots::budget(cluster))
+        }),
+        scenario("a_snapshot_stays_until_the_claim_restored_from_it_has_its_volume", needs, |cluster| {
+            Box::pin(snapshots::restored_while_deleted(cluster))
         }),
         scenario("kubelet_grows_what_csi_resizer_has_handed_over", needs, |cluster| {
             Box::pin(growth::hand_over(cluster))

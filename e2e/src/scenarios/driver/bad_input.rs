@@ -29,8 +29,13 @@ struct Row {
     says: &'static [&'static str],
     /// How the container ends; nothing if it goes on.
     code: Option<i32>,
-    /// Whether the registrar, which has no business with the API server, can have it too.
-    everyone: bool,
+    /// Whom it can happen to.
+    whom: fn(&Shipped) -> bool,
+}
+
+/// Who has business with the API server.
+fn of_the_server(shipped: &Shipped) -> bool {
+    shipped.account.is_some()
 }
 
 fn arguments(list: &[&str]) -> Vec<String> {
@@ -44,14 +49,14 @@ const ROWS: &[Row] = &[
         says: &["check that its container runs and that --csi-address names its socket", "/csi/nobody.sock"],
         code: Some(1),
         // The registrar says it in other words, which its own tests know.
-        everyone: false,
+        whom: |shipped| of_the_server(shipped) && shipped.has_driver,
     },
     Row {
         name: "no-such-flag",
         plan: |plan| plan.with(&arguments(&["--no-such-flag"])),
         says: &["no-such-flag"],
         code: Some(2),
-        everyone: true,
+        whom: |_| true,
     },
     Row {
         name: "expired-token",
@@ -60,14 +65,14 @@ const ROWS: &[Row] = &[
         },
         says: &["Unauthorized"],
         code: None,
-        everyone: false,
+        whom: of_the_server,
     },
     Row {
         name: "forbidden-token",
         plan: |plan| plan.of_account("default").without(NO_ELECTION),
         says: &["system:serviceaccount:default:default is not allowed to watch", "to a ClusterRole"],
         code: None,
-        everyone: false,
+        whom: of_the_server,
     },
     Row {
         name: "no-api-server",
@@ -76,7 +81,7 @@ const ROWS: &[Row] = &[
         },
         says: &["Failed to watch", "Connection refused"],
         code: None,
-        everyone: false,
+        whom: of_the_server,
     },
 ];
 
@@ -85,7 +90,7 @@ pub(super) async fn rows(cluster: &Cluster) -> Result<()> {
     kubeconfigs(cluster).await?;
     let mut runs = Vec::new();
     for sidecar in sidecars() {
-        let rows = ROWS.iter().filter(|row| row.everyone || sidecar.account.is_some());
+        let rows = ROWS.iter().filter(|row| (row.whom)(sidecar));
         runs.extend(rows.map(|row| run(cluster, sidecar, row)));
     }
     let lines = try_join_all(runs).await?;
@@ -155,7 +160,8 @@ const STANDING_BY: Phase =
 pub(super) async fn early_signals(cluster: &Cluster) -> Result<()> {
     let mut runs = Vec::new();
     for signal in ["SIGTERM", "SIGINT"] {
-        runs.extend(sidecars().map(|sidecar| interrupt(cluster, sidecar, &CONNECTING, signal)));
+        let dialling = sidecars().filter(|sidecar| sidecar.has_driver);
+        runs.extend(dialling.map(|sidecar| interrupt(cluster, sidecar, &CONNECTING, signal)));
         runs.extend(controllers().map(|sidecar| interrupt(cluster, sidecar, &STANDING_BY, signal)));
     }
     try_join_all(runs).await?;

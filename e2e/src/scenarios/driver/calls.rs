@@ -57,9 +57,14 @@ impl<'a> Calls<'a> {
         self.counts.borrow().iter().filter(|(call, _)| wanted(call)).map(|(_, count)| count).sum()
     }
 
+    /// How many calls of a kind there were.
+    pub(super) fn count(&self, verb: &str, resource: &str) -> u64 {
+        self.sum(|call| call.verb == verb && call.resource == resource)
+    }
+
     /// Exactly so many calls of a kind.
     pub(super) fn expect(&self, what: &str, verb: &str, resource: &str, count: u64) -> Result<()> {
-        let found = self.sum(|call| call.verb == verb && call.resource == resource);
+        let found = self.count(verb, resource);
         ensure!(found == count, "{what}: {found} calls {verb} {resource}, not {count}:\n{}", self.table());
         Ok(())
     }

@@ -12,7 +12,7 @@ use super::{CLASS, LIMIT, short_life, use_volume};
 use crate::cluster::Cluster;
 use crate::deploy;
 use crate::node;
-use crate::sidecars::{self, DRIVER, SHIPPED, Shipped, controllers};
+use crate::sidecars::{self, DRIVER, SHIPPED, Shipped, with_driver};
 use crate::workload::{Claim, Mode, Workload};
 
 /// A container that needs longer would be killed by the kubelet.
@@ -152,7 +152,7 @@ pub(super) async fn driver_killed(cluster: &Cluster) -> Result<()> {
     use_volume(&work, "before-kill", "survives").await?;
     let mut before = Vec::new();
     // The registrar does not: its work is done, and kubelet finds the new driver at the same socket.
-    for sidecar in controllers() {
+    for sidecar in with_driver() {
         let container = deployed(sidecar);
         before.push((running(cluster, &container).await?, container));
     }

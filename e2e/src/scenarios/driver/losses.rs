@@ -15,7 +15,7 @@ use super::tasks::Task;
 use super::{LIMIT, short_life};
 use crate::cluster::Cluster;
 use crate::deploy;
-use crate::sidecars::{DRIVER, Shipped, controllers};
+use crate::sidecars::{DRIVER, Shipped, with_driver};
 
 /// A log line of `-v=5` may be late by so much.
 const LOGGED: Duration = Duration::from_secs(20);
@@ -31,7 +31,7 @@ struct InFlight<'a> {
 impl<'a> InFlight<'a> {
     async fn begin(cluster: &'a Cluster, name: &str) -> Result<Self> {
         let mut tasks = Vec::new();
-        for shipped in controllers() {
+        for shipped in with_driver() {
             let mut task = Task::of(cluster, shipped, &format!("{name}-{}", shipped.container)).await?;
             task.prepare().await?;
             tasks.push((shipped, task));

@@ -118,18 +118,18 @@ impl<'a> Rights<'a> {
         if leases.get_opt(self.account.lease).await?.is_some() {
             leases.delete(self.account.lease, &DeleteParams::default()).await?;
         }
-        let mut sidecar = Component::new(
-            name,
-            self.cluster.spec.binary(self.shipped.binary)?,
-            &self.cluster.spec.logs(),
-            vec![
-                format!("--kubeconfig={}", self.kubeconfig),
-                format!("--csi-address={}/plugins/{}/csi.sock", machine::KUBELET_ROOT, deploy::DRIVER),
-                "--leader-election".into(),
-                "--leader-election-namespace=default".into(),
-                "-v=5".into(),
-            ],
-        );
+        let mut arguments = vec![
+            format!("--kubeconfig={}", self.kubeconfig),
+            "--leader-election".into(),
+            "--leader-election-namespace=default".into(),
+            "-v=5".into(),
+        ];
+        if self.shipped.has_driver {
+            let socket = format!("{}/plugins/{}/csi.sock", machine::KUBELET_ROOT, deploy::DRIVER);
+            arguments.push(format!("--csi-address={socket}"));
+        }
+        let binary = self.cluster.spec.binary(self.shipped.binary)?;
+        let mut sidecar = Component::new(name, binary, &self.cluster.spec.logs(), arguments);
         sidecar.start()?;
         Ok(sidecar)
     }

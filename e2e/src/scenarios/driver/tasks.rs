@@ -4,11 +4,14 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::{CLASS, LIMIT, short_life};
 use crate::cluster::Cluster;
-use crate::sidecars::{ATTACHER, PROVISIONER, RESIZER, Shipped};
+use crate::sidecars::{ATTACHER, PROVISIONER, RESIZER, SNAPSHOT_CONTROLLER, SNAPSHOTTER, Shipped};
 use crate::workload::{Bound, Claim, Mode, SIZE, Workload};
 
 /// The classes of `deploy/hostpath/volumeattributesclasses.yaml`.
 pub(super) const CLASSES: [&str; 2] = ["csi-hostpath-silver", "csi-hostpath-gold"];
+
+/// The label by which a group snapshot finds its claim.
+const LABEL: &str = "task";
 
 /// What a claim grows to, in Mi.
 const GROWN: u16 = 2 * SIZE;
@@ -30,6 +33,8 @@ enum Kind {
     Provision,
     Attach,
     Resize,
+    /// A snapshot, and a group of one.
+    Snapshot,
 }
 
 impl<'a> Task<'a> {
@@ -39,14 +44,17 @@ impl<'a> Task<'a> {
             it if it == PROVISIONER.binary => Kind::Provision,
             it if it == ATTACHER.binary => Kind::Attach,
             it if it == RESIZER.binary => Kind::Resize,
+            it if [SNAPSHOTTER.binary, SNAPSHOT_CONTROLLER.binary].contains(&it) => Kind::Snapshot,
             it => bail!("no task is known for {it}"),
         };
         let work = Workload::new(cluster, "default");
         let volume = match kind {
             Kind::Provision | Kind::Resize => None,
-            Kind::Attach => {
+            Kind::Attach | Kind::Snapshot => {
                 work.create_claim(&Claim { name, class: CLASS, mode: Mode::Filesystem }).await?;
-                Some(work.bound(name, LIMIT).await?)
+                let volume = work.bound(name, LIMIT).await?;
+                work.label_claim(name, (LABEL, name)).await?;
+                Some(volume)
             }
         };
         Ok(Self { work, cluster, kind, name: name.to_owned(), volume, times: 0, ready: false })
@@ -81,13 +89,17 @@ impl<'a> Task<'a> {
                 self.work.resize(&name, GROWN).await?;
                 self.work.modify(&name, CLASSES[0]).await
             }
+            Kind::Snapshot => {
+                self.work.create_snapshot(&name, &self.name).await?;
+                self.work.create_group_snapshot(&name, (LABEL, &self.name)).await
+            }
         }
     }
 
     /// Has somebody else go on with what was begun and done.
     pub(super) async fn carry_on(&self) -> Result<()> {
         match &self.kind {
-            Kind::Provision | Kind::Attach => Ok(()),
+            Kind::Provision | Kind::Attach | Kind::Snapshot => Ok(()),
             Kind::Resize => {
                 self.work.modify(&self.current(), CLASSES[1]).await?;
                 self.work.modified(&self.current(), CLASSES[1], LIMIT).await
@@ -100,6 +112,10 @@ impl<'a> Task<'a> {
         match &self.kind {
             Kind::Provision | Kind::Resize => self.work.delete_claim(&self.current()).await,
             Kind::Attach => self.work.detach(&self.current()).await,
+            Kind::Snapshot => {
+                self.work.delete_snapshot(&self.current()).await?;
+                self.work.delete_group_snapshot(&self.current()).await
+            }
         }
     }
 
@@ -121,6 +137,7 @@ impl<'a> Task<'a> {
             Kind::Provision => "/csi.v1.Controller/CreateVolume",
             Kind::Attach => "/csi.v1.Controller/ControllerPublishVolume",
             Kind::Resize => "/csi.v1.Controller/ControllerExpandVolume",
+            Kind::Snapshot => "/csi.v1.Controller/CreateSnapshot",
         }
     }
 
@@ -133,6 +150,12 @@ impl<'a> Task<'a> {
                 self.work.controller_resized(&self.current(), GROWN, LIMIT).await?;
                 self.work.modified(&self.current(), CLASSES[0], LIMIT).await
             }
+            Kind::Snapshot => {
+                self.work.snapshot_ready(&self.current(), LIMIT).await?;
+                let (_, members) = self.work.group_ready(&self.current(), LIMIT).await?;
+                ensure!(members.len() == 1, "the group has {} members", members.len());
+                Ok(())
+            }
         }
     }
 
@@ -141,6 +164,10 @@ impl<'a> Task<'a> {
         match &self.kind {
             Kind::Provision | Kind::Resize => Ok(()),
             Kind::Attach => self.work.detached(&self.current(), LIMIT).await,
+            Kind::Snapshot => {
+                self.work.group_gone(&self.current(), LIMIT).await?;
+                self.work.no_snapshots(LIMIT).await
+            }
         }
     }
 
