@@ -44,6 +44,11 @@ const ATTACHER_READY: &[&str] = &["Starting CSI attacher"];
 /// What the resizer says then; upstream only that it begins to fill them.
 const RESIZER_READY: &[&str] = &["Started resize controller", "Starting external resizer"];
 
+/// What the snapshotter says then, here and upstream.
+const SNAPSHOTTER_READY: &[&str] = &["Starting CSI snapshotter"];
+/// What the snapshot controller says then, here and upstream.
+const SNAPSHOT_CONTROLLER_READY: &[&str] = &["Starting snapshot controller"];
+
 /// A set of binaries to be measured.
 struct Set {
     /// Which column of the table it fills; also part of names in the cluster.
@@ -102,10 +107,11 @@ impl Bench<'_> {
 
     /// The arguments that every measured sidecar gets that talks to the API server.
     fn arguments(&self, socket: &Path) -> Vec<String> {
-        vec![
-            format!("--csi-address={}", socket.display()),
-            format!("--kubeconfig={}", self.cluster.pki.kubeconfig("admin")),
-        ]
+        vec![format!("--csi-address={}", socket.display()), self.kubeconfig()]
+    }
+
+    fn kubeconfig(&self) -> String {
+        format!("--kubeconfig={}", self.cluster.pki.kubeconfig("admin"))
     }
 }
 

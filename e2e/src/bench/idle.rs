@@ -10,8 +10,9 @@ use testkit::driver::ControllerCapability;
 use super::report::{Report, Row};
 use super::sidecar::{Memory, Sidecar};
 use super::{Bench, Column, PROVISIONER, REGISTRAR, Set};
+use crate::deploy;
 use crate::progress::Step;
-use crate::sidecars::{ATTACHER, LIVENESS_PROBE, RESIZER};
+use crate::sidecars::{ATTACHER, LIVENESS_PROBE, RESIZER, SNAPSHOT_CONTROLLER, SNAPSHOTTER};
 
 /// Bytes of a MiB.
 pub(super) const MIB: f64 = 1024.0 * 1024.0;
@@ -19,10 +20,11 @@ pub(super) const MIB: f64 = 1024.0 * 1024.0;
 const STARTS: usize = 5;
 const LIMIT: Duration = Duration::from_secs(30);
 /// Something for every sidecar to do.
-const CAPABILITIES: [ControllerCapability; 3] = [
+const CAPABILITIES: [ControllerCapability; 4] = [
     ControllerCapability::CreateDeleteVolume,
     ControllerCapability::PublishUnpublishVolume,
     ControllerCapability::ExpandVolume,
+    ControllerCapability::CreateDeleteSnapshot,
 ];
 
 /// What the provisioner says when its caches are filled, here and upstream.
@@ -34,11 +36,13 @@ const REGISTRAR_READY: &[&str] = &["Registration Server started"];
 const LIVENESS_PROBE_READY: &[&str] = &["ServeMux listening"];
 
 /// What is measured: the binary, the most idle memory it may take in MiB (the issues' goals), what it says when it is ready.
-const MEASURED: [(&str, Option<f64>, &[&str]); 5] = [
+const MEASURED: [(&str, Option<f64>, &[&str]); 7] = [
     (PROVISIONER, Some(8.0), PROVISIONER_READY),
     (REGISTRAR, Some(4.0), REGISTRAR_READY),
     (ATTACHER.binary, None, super::ATTACHER_READY),
     (RESIZER.binary, None, super::RESIZER_READY),
+    (SNAPSHOTTER.binary, None, super::SNAPSHOTTER_READY),
+    (SNAPSHOT_CONTROLLER.binary, None, super::SNAPSHOT_CONTROLLER_READY),
     (LIVENESS_PROBE.binary, None, LIVENESS_PROBE_READY),
 ];
 
@@ -51,6 +55,7 @@ pub(super) async fn measure(bench: &Bench<'_>, set: &Set, report: &mut Report) -
         let row = Row::new(&format!("{name} binary, stripped"), "MiB");
         report.note(column, row.command(&format!("stat -c %s {name}")), float(size) / MIB);
     }
+    deploy::definitions(bench.cluster).await?;
     let name = format!("idle-{}.bench.example", column.name());
     let (_driver, socket) = bench.driver(&name, &CAPABILITIES)?;
     for (name, goal, ready) in MEASURED {
@@ -59,6 +64,8 @@ pub(super) async fn measure(bench: &Bench<'_>, set: &Set, report: &mut Report) -
             (registrar_arguments(bench, column, &socket)?, "--csi-address=S --kubelet-registration-path=S")
         } else if name == LIVENESS_PROBE.binary {
             (vec![format!("--csi-address={}", socket.display())], "--csi-address=S")
+        } else if name == SNAPSHOT_CONTROLLER.binary {
+            (vec![bench.kubeconfig()], "--kubeconfig=K")
         } else {
             (bench.arguments(&socket), "--csi-address=S --kubeconfig=K")
         };

@@ -1,6 +1,7 @@
 //! 500 operations wanted at once: API calls of each, and how long a change of an object takes to become a call to the driver.
 //!
-//! Attachments and detachments for csi-attacher, expansions for csi-resizer. Each is measured without client limits and with
+//! Attachments and detachments for csi-attacher, expansions for csi-resizer, snapshots for csi-snapshotter and
+//! snapshot-controller. Latencies are measured without client limits and with
 //! limits that let something be seen of them: with upstream's default of 5 calls a second, 500 would take minutes.
 
 use std::collections::BTreeMap;
@@ -9,6 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use http::Method;
+use serde_json::{Value, json};
 use testkit::driver::{ScriptedDriver, Step as DriverStep};
 
 use super::idle::float;
@@ -21,10 +24,12 @@ use crate::progress::Step;
 
 mod attachments;
 mod expansions;
+mod snapshots;
 
 /// Operations that are wanted at once.
 const QUEUED: usize = 500;
 const LIMIT: Duration = Duration::from_secs(180);
+const VOLUMES: &str = "/api/v1/persistentvolumes";
 /// Without a call for so long, the last events are out.
 const QUIET: Duration = Duration::from_secs(3);
 
@@ -41,6 +46,9 @@ pub(super) async fn measure(bench: &Bench<'_>, set: &Set, report: &mut Report) -
         let run = Run { bench, set, name, limits, arguments, count_calls: number == 0 };
         attachments::measure(&run, report).await.context("attachments")?;
         expansions::measure(&run, report).await.context("expansions")?;
+        if run.count_calls {
+            snapshots::measure(&run, report).await.context("snapshots")?;
+        }
     }
     Ok(())
 }
@@ -60,13 +68,21 @@ struct Run<'a> {
 impl Run<'_> {
     /// Starts a sidecar and waits until it says that it works.
     async fn start(&self, binary: &Path, socket: &Path, ready: &[&str]) -> Result<Sidecar> {
-        let mut arguments = self.bench.arguments(socket);
+        self.start_with(binary, self.bench.arguments(socket), ready).await
+    }
+
+    async fn start_with(&self, binary: &Path, mut arguments: Vec<String>, ready: &[&str]) -> Result<Sidecar> {
         arguments.extend(self.arguments.iter().map(|&argument| argument.to_owned()));
         let name = binary.file_name().unwrap_or_default().to_string_lossy();
         let log = self.bench.dir.join(format!("{name}-{}.log", self.name));
         let mut sidecar = Sidecar::start(binary, &arguments, &log)?;
         sidecar.says(ready, LIMIT).await?;
         Ok(sidecar)
+    }
+
+    /// The same for a program that talks to no driver.
+    async fn start_without_driver(&self, binary: &Path, ready: &[&str]) -> Result<Sidecar> {
+        self.start_with(binary, vec![self.bench.kubeconfig()], ready).await
     }
 
     /// Notes median and 99th percentile of latencies.
@@ -216,6 +232,69 @@ fn note_calls(
         let row = Row::new(&format!("API calls per {operation}: {}", share.what), "calls").goal(share.goal);
         report.note(column, row.command(command), float(calls) / float(QUEUED as u64));
     }
+}
+
+/// 500 bound claims in a namespace of their own, and a class, both of this name.
+struct Claims<'a> {
+    client: &'a kube::Client,
+    place: &'a str,
+}
+
+impl Claims<'_> {
+    fn path(&self) -> String {
+        format!("/api/v1/namespaces/{}/persistentvolumeclaims", self.place)
+    }
+
+    fn volume(&self, number: usize) -> String {
+        format!("volume-{}-{number}", self.place)
+    }
+
+    /// Makes claims and volumes that name each other; the real controller manager binds them.
+    async fn populate(&self, driver: &ScriptedDriver, driver_name: &str) -> Result<()> {
+        let (client, place) = (self.client, self.place);
+        load::namespace(client, place).await?;
+        let class = json!({
+            "metadata": {"name": place}, "provisioner": driver_name, "allowVolumeExpansion": true,
+        });
+        load::call(client, Method::POST, "/apis/storage.k8s.io/v1/storageclasses", &class).await?;
+        load::each(&format!("{place}: making claims and volumes"), QUEUED, async |number| {
+            let (claim, volume) = (format!("data-{number}"), self.volume(number));
+            driver.add_volume(&volume, 1 << 30);
+            let object = json!({
+                "metadata": {"name": volume, "annotations": {"pv.kubernetes.io/provisioned-by": driver_name}},
+                "spec": {
+                    "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"],
+                    "persistentVolumeReclaimPolicy": "Retain", "storageClassName": place,
+                    "claimRef": {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": place, "name": claim},
+                    "csi": {"driver": driver_name, "volumeHandle": volume, "fsType": "ext4"},
+                },
+            });
+            load::call(client, Method::POST, VOLUMES, &object).await?;
+            let object = json!({
+                "metadata": {"name": claim},
+                "spec": {
+                    "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}},
+                    "storageClassName": place, "volumeName": volume,
+                },
+            });
+            load::call(client, Method::POST, &self.path(), &object).await.map(drop)
+        })
+        .await?;
+        let bound = |it: &Value| it.pointer("/status/phase").is_some_and(|it| it == "Bound");
+        until(
+            "all claims to be bound",
+            || String::from("the controller manager binds them"),
+            async || Ok(count(client, &self.path(), bound).await? == QUEUED),
+        )
+        .await
+    }
+}
+
+/// How many objects of a list are as wanted.
+async fn count(client: &kube::Client, path: &str, wanted: impl Fn(&Value) -> bool) -> Result<usize> {
+    let list = load::call(client, Method::GET, path, &Value::Null).await?;
+    let items = list.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
+    Ok(items.iter().filter(|item| wanted(item)).count())
 }
 
 #[cfg(test)]

@@ -6,14 +6,13 @@ use http::Method;
 use serde_json::{Value, json};
 use testkit::driver::{ControllerCapability, DriverConfig, ScriptedDriver};
 
-use super::{Arrivals, Count, QUEUED, Run, Share, all_at_once, is_write, note_calls, until};
+use super::{Arrivals, Claims, Count, QUEUED, Run, Share, all_at_once, is_write, note_calls, until};
 use crate::audit;
 use crate::bench::report::Report;
 use crate::bench::{RESIZER_READY, load};
 use crate::progress::say;
 use crate::sidecars::RESIZER;
 
-const VOLUMES: &str = "/api/v1/persistentvolumes";
 const COMMAND: &str = "csi-resizer, 500 bound claims patched from 1Gi to 2Gi at once";
 
 /// Budgets of the issue.
@@ -39,16 +38,17 @@ pub(super) async fn measure(run: &Run<'_>, report: &mut Report) -> Result<()> {
         ..DriverConfig::default()
     });
     let socket = run.bench.serve(&driver, &driver_name)?;
-    populate(run, &driver, &driver_name).await?;
+    let claims = Claims { client, place: &run.name };
+    claims.populate(&driver, &driver_name).await?;
     let sidecar = run.start(&binary, &socket, RESIZER_READY).await?;
 
     let calls = Count::of(run.bench, RESIZER.binary)?;
     let arrivals = Arrivals::of(&driver, "ControllerExpandVolume");
-    let claims = claims(run);
+    let path = claims.path();
     let since = all_at_once(&format!("{}: patching claims", run.name), async |number| {
         let larger = json!({"spec": {"resources": {"requests": {"storage": "2Gi"}}}});
-        load::call(client, Method::PATCH, &format!("{claims}/data-{number}"), &larger).await?;
-        Ok(volume(run, number))
+        load::call(client, Method::PATCH, &format!("{path}/data-{number}"), &larger).await?;
+        Ok(claims.volume(number))
     })
     .await?;
     until(
@@ -56,7 +56,7 @@ pub(super) async fn measure(run: &Run<'_>, report: &mut Report) -> Result<()> {
         || sidecar.tail(),
         async || {
             let grown = |it: &Value| it.pointer("/status/capacity/storage").is_some_and(|it| it == "2Gi");
-            Ok(self::count(client, &claims, grown).await? == QUEUED)
+            Ok(super::count(client, &path, grown).await? == QUEUED)
         },
     )
     .await?;
@@ -72,63 +72,4 @@ pub(super) async fn measure(run: &Run<'_>, report: &mut Report) -> Result<()> {
         say(&format!("calls of {} to expand {QUEUED} volumes:\n{}", binary.display(), audit::table(&counts)));
     }
     Ok(())
-}
-
-fn claims(run: &Run<'_>) -> String {
-    format!("/api/v1/namespaces/{}/persistentvolumeclaims", run.name)
-}
-
-fn volume(run: &Run<'_>, number: usize) -> String {
-    format!("grown-{}-{number}", run.name)
-}
-
-/// Claims and volumes that name each other; the real controller manager binds them.
-async fn populate(run: &Run<'_>, driver: &ScriptedDriver, driver_name: &str) -> Result<()> {
-    let client = &run.bench.cluster.client;
-    load::namespace(client, &run.name).await?;
-    let class = json!({
-        "metadata": {"name": run.name}, "provisioner": driver_name, "allowVolumeExpansion": true,
-    });
-    load::call(client, Method::POST, "/apis/storage.k8s.io/v1/storageclasses", &class).await?;
-    let claims = claims(run);
-    load::each(&format!("{}: making claims and volumes", run.name), QUEUED, async |number| {
-        let (claim, volume) = (format!("data-{number}"), volume(run, number));
-        driver.add_volume(&volume, 1 << 30);
-        let object = json!({
-            "metadata": {"name": volume, "annotations": {"pv.kubernetes.io/provisioned-by": driver_name}},
-            "spec": {
-                "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"],
-                "persistentVolumeReclaimPolicy": "Retain", "storageClassName": run.name,
-                "claimRef": {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": run.name, "name": claim},
-                "csi": {"driver": driver_name, "volumeHandle": volume, "fsType": "ext4"},
-            },
-        });
-        load::call(client, Method::POST, VOLUMES, &object).await?;
-        let object = json!({
-            "metadata": {"name": claim},
-            "spec": {
-                "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}},
-                "storageClassName": run.name, "volumeName": volume,
-            },
-        });
-        load::call(client, Method::POST, &claims, &object).await.map(drop)
-    })
-    .await?;
-    until(
-        "all claims to be bound",
-        || String::from("the controller manager binds them"),
-        async || {
-            Ok(count(client, &claims, |it| it.pointer("/status/phase").is_some_and(|it| it == "Bound"))
-                .await?
-                == QUEUED)
-        },
-    )
-    .await
-}
-
-/// How many objects of a list are as wanted.
-async fn count(client: &kube::Client, path: &str, wanted: impl Fn(&Value) -> bool) -> Result<usize> {
-    let list = load::call(client, Method::GET, path, &Value::Null).await?;
-    let items = list.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
-    Ok(items.iter().filter(|item| wanted(item)).count())
 }
