@@ -2,7 +2,7 @@
 //! the one volume that somebody waits for.
 //!
 //! The objects are real ones, made through the API server: claims and volumes bound to each other with the annotations,
-//! finalizers, managed fields and states that they have in a cluster, an attachment and a pod for each. The controller manager is
+//! finalizers, managed fields and states that they have in a cluster, an attachment, a pod and a snapshot for each. The controller manager is
 //! stopped meanwhile; it would only spend its time on checking them.
 
 use std::path::Path;
@@ -16,9 +16,13 @@ use tokio::sync::mpsc;
 use super::idle::{MIB, PROVISIONER_READY, median};
 use super::report::{Report, Row};
 use super::sidecar::{Memory, Sidecar, cpu};
-use super::{ATTACHER_READY, Bench, Column, PROVISIONER, RESIZER_READY, Set};
+use super::{
+    ATTACHER_READY, Bench, Column, PROVISIONER, RESIZER_READY, SNAPSHOT_CONTROLLER_READY, SNAPSHOTTER_READY,
+    Set,
+};
+use crate::deploy;
 use crate::progress::Step;
-use crate::sidecars::{ATTACHER, RESIZER};
+use crate::sidecars::{ATTACHER, RESIZER, SNAPSHOT_CONTROLLER, SNAPSHOTTER};
 
 mod population;
 
@@ -32,15 +36,18 @@ const STARTS: usize = 3;
 /// Whose volumes they are.
 const DRIVER: &str = "crowd.bench.example";
 const CLASS: &str = "crowd";
-const CAPABILITIES: [ControllerCapability; 3] = [
+const CAPABILITIES: [ControllerCapability; 4] = [
     ControllerCapability::CreateDeleteVolume,
     ControllerCapability::PublishUnpublishVolume,
     ControllerCapability::ExpandVolume,
+    ControllerCapability::CreateDeleteSnapshot,
 ];
 /// What else is measured here: the binary, what its row says it has cached, what it says when it is ready.
-const OTHERS: [(&str, &str, &[&str]); 2] = [
+const OTHERS: [(&str, &str, &[&str]); 4] = [
     (ATTACHER.binary, "20,000 VolumeAttachments", ATTACHER_READY),
     (RESIZER.binary, "20,000 claims and 20,000 pods", RESIZER_READY),
+    (SNAPSHOTTER.binary, "20,000 snapshot contents", SNAPSHOTTER_READY),
+    (SNAPSHOT_CONTROLLER.binary, "20,000 snapshots, contents, claims and volumes", SNAPSHOT_CONTROLLER_READY),
 ];
 /// Goals of the issue: MiB and seconds.
 const MEMORY_GOAL: f64 = 25.0;
@@ -63,6 +70,8 @@ pub(super) async fn measure(bench: &Bench<'_>, sets: &[Set], report: &mut Report
     for (set, starts) in sets.iter().zip(starts).filter(|(_, starts)| !starts.is_empty()) {
         rows(report, set.column, &starts);
     }
+    deploy::definitions(bench.cluster).await?;
+    population::snapshots(&bench.cluster.client).await.context("cannot make snapshots")?;
     for set in sets {
         for (name, cached, ready) in OTHERS {
             if let Some(binary) = set.binary(name) {
@@ -86,7 +95,9 @@ async fn at_rest(
     let step = Step::start(format!("{} with {cached}", binary.display()));
     let (driver, socket) = bench.driver(DRIVER, &CAPABILITIES)?;
     let log = bench.dir.join(format!("crowd-{name}-{}.log", set.column.name()));
-    let mut sidecar = Sidecar::start(binary, &bench.arguments(&socket), &log)?;
+    let arguments =
+        if name == SNAPSHOT_CONTROLLER.binary { vec![bench.kubeconfig()] } else { bench.arguments(&socket) };
+    let mut sidecar = Sidecar::start(binary, &arguments, &log)?;
     sidecar.says(ready, LIMIT).await?;
     let memory = sidecar.settled(LIMIT).await?;
     let row = |what: &str| Row::new(&format!("{name} with {cached}: {what}"), "MiB");

@@ -26,6 +26,73 @@ pub(super) async fn populate(client: &kube::Client) -> Result<()> {
     Ok(())
 }
 
+/// A snapshot of each claim with its content, ready and bound.
+pub(super) async fn snapshots(client: &kube::Client) -> Result<()> {
+    let class = json!({
+        "apiVersion": SNAPSHOT_API, "kind": "VolumeSnapshotClass", "metadata": {"name": CLASS},
+        "driver": DRIVER, "deletionPolicy": "Delete",
+    });
+    load::call(client, Method::POST, &format!("/apis/{SNAPSHOT_API}/volumesnapshotclasses"), &class).await?;
+    let what = "making snapshots and their contents through the API server";
+    load::each(what, VOLUMES, async |number| snapshot(client, number).await).await
+}
+
+const SNAPSHOT_API: &str = "snapshot.storage.k8s.io/v1";
+/// Who appears in the managed fields.
+const BY_CONTROLLER: &str = "fieldManager=snapshot-controller";
+const BY_SNAPSHOTTER: &str = "fieldManager=csi-snapshotter";
+
+async fn snapshot(client: &kube::Client, number: usize) -> Result<()> {
+    let namespace = format!("tenant-{}", number % NAMESPACES);
+    let name = format!("data-database-{number}-daily");
+    let content = format!("snapcontent-{number:08x}-5eed-4b1d-8a5e-{number:012x}");
+    let finalizers = |names: [&str; 2]| names.map(|name| format!("snapshot.storage.kubernetes.io/{name}"));
+    let object = json!({
+        "apiVersion": SNAPSHOT_API, "kind": "VolumeSnapshot",
+        "metadata": {
+            "name": name,
+            "finalizers": finalizers(["volumesnapshot-as-source-protection", "volumesnapshot-bound-protection"]),
+        },
+        "spec": {
+            "volumeSnapshotClassName": CLASS,
+            "source": {"persistentVolumeClaimName": format!("data-database-{number}")},
+        },
+    });
+    let snapshots = format!("/apis/{SNAPSHOT_API}/namespaces/{namespace}/volumesnapshots");
+    let made = load::call(client, Method::POST, &format!("{snapshots}?{BY_CONTROLLER}"), &object).await?;
+    let object = json!({
+        "apiVersion": SNAPSHOT_API, "kind": "VolumeSnapshotContent",
+        "metadata": {
+            "name": content,
+            "finalizers": ["snapshot.storage.kubernetes.io/volumesnapshotcontent-bound-protection"],
+        },
+        "spec": {
+            "driver": DRIVER, "deletionPolicy": "Delete", "volumeSnapshotClassName": CLASS,
+            "sourceVolumeMode": "Filesystem",
+            "source": {"volumeHandle": format!("{number:08x}-c0de-11f0-9d3f-{number:012x}")},
+            "volumeSnapshotRef": {
+                "apiVersion": SNAPSHOT_API, "kind": "VolumeSnapshot", "namespace": namespace, "name": name,
+                "uid": made.pointer("/metadata/uid"),
+                "resourceVersion": made.pointer("/metadata/resourceVersion"),
+            },
+        },
+    });
+    let contents = format!("/apis/{SNAPSHOT_API}/volumesnapshotcontents");
+    load::call(client, Method::POST, &format!("{contents}?{BY_CONTROLLER}"), &object).await?;
+    let status = json!({"status": {
+        "snapshotHandle": format!("{number:08x}-5a45-11f0-9d3f-{number:012x}"), "readyToUse": true,
+        "creationTime": 1_795_238_500_823_000_000_i64, "restoreSize": 10_737_418_240_i64,
+    }});
+    load::call(client, Method::PATCH, &format!("{contents}/{content}/status?{BY_SNAPSHOTTER}"), &status)
+        .await?;
+    let status = json!({"status": {
+        "boundVolumeSnapshotContentName": content, "readyToUse": true,
+        "creationTime": "2026-11-21T05:01:40Z", "restoreSize": "10Gi",
+    }});
+    load::call(client, Method::PATCH, &format!("{snapshots}/{name}/status?{BY_CONTROLLER}"), &status).await?;
+    Ok(())
+}
+
 const VOLUMES_PATH: &str = "/api/v1/persistentvolumes";
 const ATTACHMENTS_PATH: &str = "/apis/storage.k8s.io/v1/volumeattachments";
 /// Who appears in the managed fields.
