@@ -218,16 +218,8 @@ pub(crate) const DRIVER: &Shipped = &Shipped {
 };
 
 /// Every program.
-pub(crate) const SHIPPED: &[&Shipped] = &[
-    PROVISIONER,
-    ATTACHER,
-    RESIZER,
-    SNAPSHOTTER,
-    SNAPSHOT_CONTROLLER,
-    REGISTRAR,
-    LIVENESS_PROBE,
-    DRIVER,
-];
+pub(crate) const SHIPPED: &[&Shipped] =
+    &[PROVISIONER, ATTACHER, RESIZER, SNAPSHOTTER, SNAPSHOT_CONTROLLER, REGISTRAR, LIVENESS_PROBE, DRIVER];
 
 /// Binaries that have an image and no place in `deploy`: scenarios of their own start them.
 const UNDEPLOYED: &[&str] = &["snapshot-conversion-webhook"];
