@@ -138,10 +138,10 @@ pub fn put_in_charge(meta: &Meta, node: &str) -> Value {
 
 /// Options of a DELETE of this version of an object, and of no other.
 pub fn delete_options(meta: &Meta) -> Value {
-    json!({"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": of_version(meta)})
+    json!({"preconditions": of_version(meta)})
 }
 
 /// Options of a DELETE of this object, in whichever version.
 pub fn delete_any_version(meta: &Meta) -> Value {
-    json!({"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": meta.uid.to_string()}})
+    json!({"preconditions": {"uid": meta.uid.to_string()}})
 }
