@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use sidecar_core::objects::{Claim, DeletionPolicy, Meta, Snapshot, Volume};
+use sidecar_core::objects::{Claim, DeletionPolicy, Interned, Meta, Snapshot, Volume};
 use snapshot_api::names::finalizers::CONTENT_BOUND;
 use snapshot_api::names::kinds::{SnapshotKind, VOLUME_SNAPSHOT};
 use snapshot_api::names::labels;
@@ -63,8 +63,7 @@ pub fn plan(snapshot: &Snapshot, stores: &Stores, note_mode: bool) -> Result<Pla
         metadata: ObjectMeta {
             name: Some(content_name),
             annotations: secret,
-            labels: managed_by
-                .map(|node| BTreeMap::from([(labels::MANAGED_BY.to_owned(), node.to_string())])),
+            labels: managed_by.as_ref().map(in_charge),
             // Upstream adds it with a second write. Until then nothing would hold the content if it were deleted.
             finalizers: Some(vec![CONTENT_BOUND.to_owned()]),
             ..ObjectMeta::default()
@@ -91,6 +90,11 @@ pub fn written(policy: DeletionPolicy) -> WrittenPolicy {
         DeletionPolicy::Delete => WrittenPolicy::Delete,
         DeletionPolicy::Retain => WrittenPolicy::Retain,
     }
+}
+
+/// The labels that put a node in charge.
+pub fn in_charge(node: &Interned) -> BTreeMap<String, String> {
+    BTreeMap::from([(labels::MANAGED_BY.to_owned(), node.to_string())])
 }
 
 /// The mode of a volume as it is written.

@@ -7,8 +7,19 @@ use sidecar_core::objects::{Interned, Node, SelectorOperator, SelectorRequiremen
 ///
 /// Upstream takes the first in no order at all.
 pub fn of<'n>(volume: &Volume, nodes: impl IntoIterator<Item = &'n Node>) -> Option<Interned> {
-    let terms = volume.affinity.as_ref()?;
-    let reaches = |node: &&Node| terms.iter().any(|term| matches(term, node));
+    of_all([volume], nodes)
+}
+
+/// The first node from which all of these volumes can be reached.
+///
+/// Upstream puts nobody in charge of a group, so that groups do not work where each node has its own snapshotter.
+pub fn of_all<'v, 'n>(
+    volumes: impl IntoIterator<Item = &'v Volume>,
+    nodes: impl IntoIterator<Item = &'n Node>,
+) -> Option<Interned> {
+    let volumes: Option<Vec<_>> = volumes.into_iter().map(|volume| volume.affinity.as_deref()).collect();
+    let volumes = volumes.filter(|volumes| !volumes.is_empty())?;
+    let reaches = |node: &&Node| volumes.iter().all(|terms| terms.iter().any(|term| matches(term, node)));
     nodes.into_iter().find(reaches).map(|node| node.meta.name.clone())
 }
 

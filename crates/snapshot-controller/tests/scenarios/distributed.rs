@@ -56,6 +56,30 @@ async fn without_the_flag_no_node_is_looked_at() {
     assert_eq!(setup.server.count("list", "nodes") + setup.server.count("watch", "nodes"), 0);
 }
 
+/// With upstream nobody is in charge of a group, nor of its members.
+#[tokio::test(start_paused = true)]
+async fn the_node_that_reaches_all_volumes_of_a_group_is_put_in_charge_of_it_and_its_members() {
+    use crate::groups::{class, content_of_group, cut, group, labelled};
+    let setup = Setup::new();
+    class(&setup, "group", "Delete", &json!({}));
+    for name in ["node0", "node1", "node2"] {
+        setup.create(&testkit::manifests::node(name));
+    }
+    for (name, nodes) in [("a", ["node0", "node1"]), ("b", ["node1", "node2"])] {
+        let terms = json!([{"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": nodes}]}]);
+        setup.claim_with(name, &labelled(), &affinity(&terms));
+    }
+    let _controller = setup.start(&["--enable-distributed-snapshotting"]);
+    group(&setup, &json!({}));
+    setup.until("it is bound", || !content_of_group(&setup).is_null()).await;
+    let labels = json!({"snapshot.storage.kubernetes.io/managed-by": "node1"});
+    assert_eq!(content_of_group(&setup)["metadata"]["labels"], labels);
+    cut(&setup, true);
+    let contents = || setup.server.list("VolumeSnapshotContent");
+    setup.until("there are members", || contents().len() == 2).await;
+    assert!(contents().iter().all(|content| content["metadata"]["labels"] == labels));
+}
+
 /// Upstream leaves the content to nobody for ever.
 #[tokio::test(start_paused = true)]
 async fn a_node_that_comes_later_is_put_in_charge() {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use sidecar_core::cache::Store;
 use sidecar_core::objects::{Claim, GroupSnapshot, Interned, Volume};
 use snapshot_api::names::finalizers::GROUP_CONTENT_BOUND;
 use snapshot_api::names::kinds::VOLUME_GROUP_SNAPSHOT;
@@ -12,9 +13,9 @@ use snapshot_api::v1::{
 
 use super::{lookup, named};
 use crate::policy::class::only_default;
-use crate::policy::create::{reference, written};
+use crate::policy::create::{in_charge, reference, written};
 use crate::policy::source::{self, Taken};
-use crate::policy::{GroupStores, Stores, secrets};
+use crate::policy::{GroupStores, Stores, node, secrets};
 
 /// Why no content can be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,10 +74,14 @@ pub fn plan(
     for volume in &volumes {
         check_driver(volume, &class.driver, &key.to_string())?;
     }
+    let nodes = stores.nodes.as_ref().map(Store::list);
+    let managed_by = nodes
+        .and_then(|nodes| node::of_all(volumes.iter().map(AsRef::as_ref), nodes.iter().map(AsRef::as_ref)));
     Ok(VolumeGroupSnapshotContent {
         metadata: ObjectMeta {
             name: Some(content_name),
             annotations,
+            labels: managed_by.as_ref().map(in_charge),
             finalizers: Some(vec![GROUP_CONTENT_BOUND.to_owned()]),
             ..ObjectMeta::default()
         },

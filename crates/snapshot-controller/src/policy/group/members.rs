@@ -22,7 +22,7 @@ use snapshot_api::v1::{
 };
 
 use crate::policy::Stores;
-use crate::policy::create::{mode, reference, written};
+use crate::policy::create::{in_charge, mode, reference, written};
 
 /// Whether the driver has cut the group and said what came of it.
 pub fn is_cut(content: &GroupContent) -> bool {
@@ -101,6 +101,7 @@ fn plan_one(
             metadata: ObjectMeta {
                 name: Some(names.content),
                 annotations: Some(annotations(handle, &content.secret)),
+                labels: content.managed_by.as_ref().map(in_charge),
                 finalizers: Some(vec![CONTENT_BOUND.to_owned()]),
                 ..ObjectMeta::default()
             },
