@@ -22,7 +22,9 @@ mod slot;
 mod store;
 
 pub use caches::{Borrowed, Cached, Caches};
-pub use decode::{DecodeError, Decoder, Event, Item, Json, Page, Unreadable};
+pub use decode::{
+    DecodeError, Decoder, Event, Framing, Item, Json, Page, Protobuf, ProtobufError, Unreadable,
+};
 pub use store::{Delta, Store, Subscription};
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ mod kind;
 mod meta;
 mod node;
 mod pod;
+mod protobuf;
 mod snapshot;
 mod volume;
 mod wire;
@@ -38,6 +39,8 @@ pub(crate) use meta::WireMeta;
 pub use meta::{Finalizers, Meta, ObjectKey, Uid};
 pub use node::{CsiNode, CsiNodeDriver, Node};
 pub use pod::{Pod, PodIndex};
+pub use protobuf::Shape;
+pub(crate) use protobuf::{BARE, Field, STATUS, Type};
 pub use snapshot::{
     ContentIndex, ContentStatus, DeletionPolicy, GroupOwner, SecretAnnotations, Snapshot, SnapshotClass,
     SnapshotContent, SnapshotError, SnapshotIndex, SnapshotRef, SnapshotStatus,

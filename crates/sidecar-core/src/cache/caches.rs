@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
-use super::decode::Json;
 use super::reflector::Reflector;
 use super::store::Store;
 use crate::objects::{
@@ -182,7 +181,6 @@ impl Caches {
         let reflector = Reflector {
             store: entry.store.clone(),
             client: client.clone(),
-            decoder: Arc::new(Json),
             random: self.shared.random.fork(),
             widened: entry.widened.clone(),
         };

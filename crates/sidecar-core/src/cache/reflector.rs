@@ -12,11 +12,10 @@ use std::time::Duration;
 use futures::StreamExt;
 use http_body_util::BodyExt;
 use kube::client::Body;
-use kube::core::Status;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
-use super::decode::{Decoder, Event};
+use super::decode::{self, DecodeError, Decoder, Event};
 use super::frames::Frames;
 use super::store::Store;
 use crate::api::{self, ErrorKind};
@@ -38,7 +37,6 @@ const SHORT_WATCH: Duration = Duration::from_secs(1);
 pub(super) struct Reflector<T: Kind> {
     pub(super) store: Store<T>,
     pub(super) client: kube::Client,
-    pub(super) decoder: Arc<dyn Decoder<T>>,
     pub(super) random: Random,
     /// Notified when the interest has grown, so that what was dropped must be read again.
     pub(super) widened: Arc<Notify>,
@@ -61,7 +59,7 @@ enum Failure {
     #[error("{}", api::message(.0))]
     Api(#[from] kube::Error),
     #[error(transparent)]
-    Decode(#[from] super::DecodeError),
+    Decode(#[from] DecodeError),
     #[error("{0}")]
     Stream(String),
     #[error(
@@ -73,6 +71,8 @@ enum Failure {
 /// Where the reflector stands between two requests.
 struct Progress {
     streaming: bool,
+    /// Whether to ask for protobuf.
+    protobuf: bool,
     /// The version to resume from; `None` when everything must be listed.
     resume: Option<u64>,
     backoff: Backoff,
@@ -92,7 +92,8 @@ impl Progress {
 impl<T: Kind> Reflector<T> {
     /// Runs until the future is dropped.
     pub(super) async fn run(self) {
-        let mut progress = Progress { streaming: true, resume: None, backoff: Backoff::new(), expiries: 0 };
+        let mut progress =
+            Progress { streaming: true, protobuf: true, resume: None, backoff: Backoff::new(), expiries: 0 };
         loop {
             let widened = self.widened.clone();
             let result = tokio::select! {
@@ -112,6 +113,11 @@ impl<T: Kind> Reflector<T> {
                         "Server does not stream lists, reading them in pages"
                     );
                     progress.streaming = false;
+                }
+                Err(Failure::Decode(DecodeError::Protobuf(error))) if progress.protobuf => {
+                    let kind = T::RESOURCE.go_type();
+                    tracing::warn!(r#type = kind, err = %error, "Cannot read the server's protobuf, asking for JSON");
+                    progress.protobuf = false;
                 }
                 Err(failure) => {
                     self.report(&failure, progress.resume.is_none());
@@ -143,7 +149,7 @@ impl<T: Kind> Reflector<T> {
         match progress.resume {
             None if progress.streaming => self.watch(progress).await,
             None => {
-                progress.resume = Some(self.list().await?);
+                progress.resume = Some(self.list(decode::accept::<T>(progress.protobuf)).await?);
                 progress.listed();
                 Ok(End::Closed)
             }
@@ -152,16 +158,16 @@ impl<T: Kind> Reflector<T> {
     }
 
     /// Lists everything in pages.
-    async fn list(&self) -> Result<u64, Failure> {
+    async fn list(&self, accept: &'static str) -> Result<u64, Failure> {
         let interest = self.store.interest();
         self.store.begin_list();
         let mut next = String::new();
         loop {
-            let request = Request::Page { next: &next }.build::<T>(self.decoder.accept(), &interest.labels);
-            let response = self.send(request).await?;
+            let request = Request::Page { next: &next }.build::<T>(accept, &interest.labels);
+            let (decoder, response) = self.send(request).await?;
             let body =
                 response.collect().await.map_err(|error| Failure::Stream(error.to_string()))?.to_bytes();
-            let page = self.decoder.page(&body, &interest, &mut |item| match item {
+            let page = decoder.page(&body, &interest, &mut |item| match item {
                 Ok(object) => self.store.apply(object),
                 Err(skipped) => self.store.skip(&skipped),
             })?;
@@ -178,14 +184,15 @@ impl<T: Kind> Reflector<T> {
         let seconds = 300 + self.random.below(300);
         let interest = self.store.interest();
         let request = Request::Watch { from: progress.resume, seconds }
-            .build::<T>(self.decoder.accept(), &interest.labels);
-        let body = match self.send(request).await {
-            Ok(body) => body,
+            .build::<T>(decode::accept::<T>(progress.protobuf), &interest.labels);
+        let (decoder, body) = match self.send(request).await {
+            Ok(answer) => answer,
             Err(Failure::Api(error)) => return refused(error, progress.resume.is_none()),
             Err(failure) => return Err(failure),
         };
         let mut session = Session {
             reflector: self,
+            decoder,
             interest,
             started: Instant::now(),
             ends: Instant::now() + Duration::from_secs(seconds) + WATCH_OVERTIME,
@@ -198,19 +205,14 @@ impl<T: Kind> Reflector<T> {
         session.run(body, progress).await
     }
 
-    async fn send(&self, request: http::Request<Body>) -> Result<Body, Failure> {
-        let response = self.client.send(request).await?;
-        if response.status().is_success() {
-            return Ok(response.into_body());
+    /// The body of the answer and who can read it.
+    async fn send(&self, request: http::Request<Body>) -> Result<(&'static dyn Decoder<T>, Body), Failure> {
+        let (head, body) = self.client.send(request).await?.into_parts();
+        if head.status.is_success() {
+            return Ok((decode::decoder(&head.headers), body));
         }
-        let code = response.status().as_u16();
-        let body =
-            response.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-        let mut status: Status = serde_json::from_slice(&body).unwrap_or_else(|_| {
-            let text = String::from_utf8_lossy(&body).trim().to_owned();
-            Status { code, message: text, status: None, reason: String::new(), metadata: None, details: None }
-        });
-        status.code = code;
+        let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+        let status = decode::status(&head.headers, head.status.as_u16(), &body);
         Err(kube::Error::Api(Box::new(status)).into())
     }
 
@@ -242,6 +244,7 @@ fn refused(error: kube::Error, listing: bool) -> Result<End, Failure> {
 /// One open watch.
 struct Session<'r, T: Kind> {
     reflector: &'r Reflector<T>,
+    decoder: &'static dyn Decoder<T>,
     interest: Interest,
     started: Instant,
     ends: Instant,
@@ -253,7 +256,7 @@ struct Session<'r, T: Kind> {
 impl<T: Kind> Session<'_, T> {
     async fn run(&mut self, body: Body, progress: &mut Progress) -> Result<End, Failure> {
         let mut chunks = body.into_data_stream();
-        let mut frames = Frames::default();
+        let mut frames = Frames::new(self.decoder.framing());
         loop {
             let silence = if self.listing {
                 (Instant::now() + LIST_SILENCE).min(self.started + LIST_LIMIT)
@@ -269,8 +272,8 @@ impl<T: Kind> Session<'_, T> {
             };
             let Some(chunk) = chunk else { return self.closed() };
             frames.push(&chunk.map_err(|error| Failure::Stream(error.to_string()))?);
-            while let Some(event) = frames.next(|line| self.reflector.decoder.event(line, &self.interest)) {
-                if let Some(end) = self.take(event?, progress)? {
+            while let Some(event) = frames.next(|frame| self.decoder.event(frame, &self.interest))? {
+                if let Some(end) = self.take(event, progress)? {
                     return Ok(end);
                 }
             }

@@ -1,5 +1,6 @@
 //! Stores and watches, over realistic objects and against the in-process API server.
 
+mod encodings;
 mod fixtures;
 mod projections;
 mod snapshots;

@@ -6,7 +6,7 @@ use super::claim::some;
 use super::meta::{WireMeta, annotation};
 use super::volume::WireSpec as WireVolumeSpec;
 use super::wire::{Pairs, Text};
-use super::{InlineVolume, Interest, Interned, Kind, Meta, Projected, Resource, Sections};
+use super::{InlineVolume, Interest, Interned, Kind, Meta, Projected, Resource, Sections, Shape, protobuf};
 
 /// An attachment of a volume to a node. The provisioner reads only which volume is meant; the rest is the attacher's.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -68,6 +68,8 @@ impl Kind for Attachment {
         plural: "volumeattachments",
         namespaced: false,
     };
+
+    const PROTOBUF: Option<&'static Shape> = Some(&protobuf::ATTACHMENT);
 
     type Wire<'a> = WireAttachment<'a>;
     type Index = AttachmentIndex;

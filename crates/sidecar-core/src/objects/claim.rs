@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::meta::{WireMeta, annotation};
 use super::wire::{Items, Pairs, Present, Text};
-use super::{Interest, Interned, Kind, Meta, Projected, Resource, Sections};
+use super::{Interest, Interned, Kind, Meta, Projected, Resource, Sections, Shape, protobuf};
 
 /// A claim. Fields follow the provisioner sheet (5.0 to 5.3) and, in [`ClaimResize`], the resizer sheet (5.2 to 5.10).
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -231,6 +231,8 @@ impl Kind for Claim {
         plural: "persistentvolumeclaims",
         namespaced: true,
     };
+
+    const PROTOBUF: Option<&'static Shape> = Some(&protobuf::CLAIM);
 
     type Wire<'a> = WireClaim<'a>;
     type Index = ClaimIndex;

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::meta::WireMeta;
 use super::wire::{Items, Pairs, Text};
-use super::{Interest, Interned, Kind, Meta, NoIndex, Projected, Resource};
+use super::{Interest, Interned, Kind, Meta, NoIndex, Projected, Resource, Shape, protobuf};
 
 /// A storage class.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -97,6 +97,8 @@ impl Kind for Class {
         plural: "storageclasses",
         namespaced: false,
     };
+
+    const PROTOBUF: Option<&'static Shape> = Some(&protobuf::CLASS);
 
     type Wire<'a> = WireClass<'a>;
     type Index = NoIndex;
@@ -203,6 +205,8 @@ impl Kind for AttributesClass {
         plural: "volumeattributesclasses",
         namespaced: false,
     };
+
+    const PROTOBUF: Option<&'static Shape> = Some(&protobuf::ATTRIBUTES_CLASS);
 
     type Wire<'a> = WireAttributesClass<'a>;
     type Index = NoIndex;

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use serde::Deserialize;
 
-use super::{Interest, Meta};
+use super::{Interest, Meta, Shape};
 
 /// Where a kind lives in the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +67,9 @@ pub trait Kind: Sized + PartialEq + Send + Sync + Debug + 'static {
 
     /// Field selector with which the kind is listed and watched, empty for none. What it leaves out need not be sent.
     const FIELD_SELECTOR: &'static str = "";
+
+    /// Where those fields are in protobuf; `None` for kinds that API servers know in JSON only, as all custom resources.
+    const PROTOBUF: Option<&'static Shape> = None;
 
     /// The lookups this kind offers besides namespace and name.
     type Index: Copy + Ord + Debug + Send + Sync + 'static;

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::meta::WireMeta;
 use super::wire::{Items, Pairs, Present, Text};
-use super::{Finalizers, Interest, Interned, Kind, Meta, NoIndex, Projected, Resource, Uid};
+use super::{Finalizers, Interest, Interned, Kind, Meta, NoIndex, Projected, Resource, Shape, Uid, protobuf};
 
 /// A node: its labels are the topology.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,6 +25,8 @@ impl Node {
 impl Kind for Node {
     const RESOURCE: Resource =
         Resource { group: "", version: "v1", kind: "Node", plural: "nodes", namespaced: false };
+
+    const PROTOBUF: Option<&'static Shape> = Some(&protobuf::NODE);
 
     type Wire<'a> = WireNode<'a>;
     type Index = NoIndex;
@@ -124,6 +126,8 @@ impl Kind for CsiNode {
         plural: "csinodes",
         namespaced: false,
     };
+
+    const PROTOBUF: Option<&'static Shape> = Some(&protobuf::CSI_NODE);
 
     type Wire<'a> = WireCsiNode<'a>;
     type Index = NoIndex;

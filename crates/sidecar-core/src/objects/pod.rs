@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::meta::WireMeta;
 use super::wire::{Items, Present, Text};
-use super::{Interest, Interned, Kind, Meta, Projected, Resource};
+use super::{Interest, Interned, Kind, Meta, Projected, Resource, Shape, protobuf};
 
 /// A pod.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,6 +28,8 @@ impl Kind for Pod {
 
     /// Finished pods use nothing any more, and there may be many of them.
     const FIELD_SELECTOR: &'static str = "status.phase!=Succeeded,status.phase!=Failed";
+
+    const PROTOBUF: Option<&'static Shape> = Some(&protobuf::POD);
 
     type Wire<'a> = WirePod<'a>;
     type Index = PodIndex;

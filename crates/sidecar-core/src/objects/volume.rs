@@ -7,7 +7,10 @@ use super::claim::{WireStorage, some};
 use super::class::ReclaimPolicy;
 use super::meta::{WireMeta, annotation};
 use super::wire::{Items, Pairs, Present, Text};
-use super::{AccessModes, Interest, Interned, Kind, Meta, Projected, Resource, Sections, Uid, VolumeMode};
+use super::{
+    AccessModes, Interest, Interned, Kind, Meta, Projected, Resource, Sections, Shape, Uid, VolumeMode,
+    protobuf,
+};
 
 /// A volume. The provisioner sheet (5.11, 5.12) reads the inline fields; attacher and resizer need [`VolumeSource`].
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -234,6 +237,8 @@ impl Kind for Volume {
         plural: "persistentvolumes",
         namespaced: false,
     };
+
+    const PROTOBUF: Option<&'static Shape> = Some(&protobuf::VOLUME);
 
     type Wire<'a> = WireVolume<'a>;
     type Index = VolumeIndex;
