@@ -13,6 +13,7 @@ use crate::spec::Extent;
 use crate::{audit, cluster, control_plane};
 
 mod conversion;
+mod encodings;
 mod lease;
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -34,6 +35,9 @@ pub(super) fn all() -> Vec<Scenario> {
         }),
         scenario("the_webhook_keeps_members_of_groups_in_every_version", Extent::Images, |cluster| {
             Box::pin(conversion::with_the_webhook(cluster))
+        }),
+        scenario("caches_read_the_same_in_protobuf_and_in_json", needs, |cluster| {
+            Box::pin(encodings::read_the_same(cluster))
         }),
     ]
 }
