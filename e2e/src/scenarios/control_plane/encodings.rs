@@ -60,7 +60,7 @@ async fn compare(cluster: &Cluster) -> Result<()> {
         changed.as_deref() == Some("changed") && !volumes.exists("", "azuredisk")
     })
     .await?;
-    let [usual, pages, json] = ways.map(|watching| watching.types());
+    let [usual, pages, json] = ways.map(Watching::types);
     let expected = [format!("{PROTOBUF};stream=watch")];
     ensure!(usual.iter().eq(&expected), "streaming lists came as {usual:?}");
     ensure!(

@@ -97,7 +97,7 @@ impl<T: Kind> Decoder<T> for Protobuf {
             match field {
                 (1, Content::Bytes(meta)) => page = list_meta(meta)?,
                 (2, Content::Bytes(item)) => {
-                    each(read(item, shape, interest).map_err(|error| Unreadable::new(bare(item), error)))
+                    each(read(item, shape, interest).map_err(|error| Unreadable::new(bare(item), error)));
                 }
                 _ => {}
             }
