@@ -170,6 +170,17 @@ impl Workload<'_> {
             .await
     }
 
+    /// Waits until a snapshot has a finalizer.
+    pub(crate) async fn protected(&self, name: &str, finalizer: &str, limit: Duration) -> Result<()> {
+        let snapshots = self.own(SNAPSHOT);
+        self.cluster
+            .quietly_until(&format!("finalizer {finalizer} on snapshot {name}"), limit, async || {
+                let finalizers = snapshots.get(name).await?.metadata.finalizers.unwrap_or_default();
+                Ok(finalizers.iter().any(|it| it == finalizer).then_some(()))
+            })
+            .await
+    }
+
     /// Deletes a snapshot.
     pub(crate) async fn delete_snapshot(&self, name: &str) -> Result<()> {
         let deleted = self.own(SNAPSHOT).delete(name, &DeleteParams::default()).await;

@@ -2,10 +2,12 @@
 
 use anyhow::{Context, Result, ensure};
 
+use snapshot_api::names::finalizers::PROVISIONER_SOURCE;
+
 use super::calls::Calls;
-use super::{CLASS, LIMIT};
+use super::{CLASS, LIMIT, containers};
 use crate::cluster::Cluster;
-use crate::sidecars::{SNAPSHOT_CONTROLLER, SNAPSHOTTER};
+use crate::sidecars::{DRIVER, SNAPSHOT_CONTROLLER, SNAPSHOTTER};
 use crate::workload::{Claim, Mode, Workload};
 
 /// A claim with a volume, for snapshots.
@@ -52,8 +54,8 @@ pub(super) async fn budget(cluster: &Cluster) -> Result<()> {
     gone(&work, "snapshot-budget").await
 }
 
-/// A snapshot is deleted at once after a claim that is to hold what it holds was made: the claim gets it, then the snapshot
-/// goes.
+/// A snapshot is deleted while the driver fills a volume from it: the claim gets the volume, then the snapshot goes. The
+/// driver is caught in the act by stopping its process.
 pub(super) async fn restored_while_deleted(cluster: &Cluster) -> Result<()> {
     let work = Workload::new(cluster, "default");
     source(&work, "original").await?;
@@ -63,8 +65,12 @@ pub(super) async fn restored_while_deleted(cluster: &Cluster) -> Result<()> {
     work.pod_gone("original-writer", LIMIT).await?;
     work.create_snapshot("fleeting", "original").await?;
     let snapshot = work.snapshot_ready("fleeting", LIMIT).await?;
+    let driver = containers::signal(cluster, &containers::deployed(DRIVER), "SIGSTOP").await?;
     work.restore(&Claim { name: "copy", class: CLASS, mode: Mode::Filesystem }, "fleeting").await?;
+    work.protected("fleeting", PROVISIONER_SOURCE, LIMIT).await?;
     work.delete_snapshot("fleeting").await?;
+    work.event_on_snapshot("fleeting", "SnapshotDeletePending", LIMIT).await?;
+    containers::signal_by_id(cluster, &driver, "SIGCONT")?;
     work.bound("copy", LIMIT).await.context("a claim whose snapshot is being deleted")?;
     work.create_pod("copy-reader", &["copy"], &[], "cat /data/copy/note").await?;
     work.succeeded("copy-reader", LIMIT).await?;
