@@ -22,11 +22,16 @@ mod growing;
 #[allow(missing_docs, unreachable_pub)]
 #[path = "../../../../crates/csi-provisioner/tests/shared/shared.rs"]
 mod provisioning;
+// Indexing a JSON value cannot panic.
+#[allow(missing_docs, unreachable_pub, clippy::indexing_slicing)]
+#[path = "../../../../crates/csi-snapshotter/tests/shared/shared.rs"]
+mod snapshotting;
 
 pub(super) fn all() -> Vec<Scenario> {
     let mut all = provisioned();
     all.extend(attached());
     all.extend(grown());
+    all.extend(snapshotted());
     all
 }
 
@@ -125,4 +130,49 @@ fn grown() -> Vec<Scenario> {
         shared!(a_class_that_comes_later_is_applied),
         shared!(a_claim_grows_and_is_modified_at_once),
     ]
+}
+
+fn snapshotted() -> Vec<Scenario> {
+    use snapshotting::contents;
+    macro_rules! shared {
+        ($name:ident) => {
+            scenario(concat!("shared_", stringify!($name)), Extent::Driver, |cluster| {
+                Box::pin(snapshotting(cluster, async |stage| contents::$name(&stage).await))
+            })
+        };
+    }
+    vec![
+        shared!(a_snapshot_is_taken_and_deleted),
+        shared!(a_group_is_taken_and_deleted),
+        shared!(a_retained_snapshot_is_found_again),
+        shared!(a_snapshot_of_nothing_is_told_so),
+        shared!(a_class_may_come_late),
+        shared!(a_content_that_is_wanted_stays),
+        shared!(a_content_held_by_another_forgets_its_snapshot),
+    ]
+}
+
+/// Plays a scenario with two volumes that the driver has.
+async fn snapshotting(
+    cluster: &Cluster,
+    play: impl AsyncFnOnce(snapshotting::stage::Stage) -> Outcome,
+) -> Result<()> {
+    let work = Workload::new(cluster, "default");
+    for name in ["shared-one", "shared-two"] {
+        work.create_claim(&Claim { name, class: CLASS, mode: Mode::Filesystem }).await?;
+    }
+    let one = work.bound("shared-one", LIMIT).await?;
+    let two = work.bound("shared-two", LIMIT).await?;
+    let stage = snapshotting::stage::Stage {
+        client: cluster.client.clone(),
+        driver: DRIVER.to_owned(),
+        volumes: [one.handle, two.handle],
+        prefix: "shared".to_owned(),
+    };
+    let played = play(stage).await.map_err(Error::msg);
+    for (claim, volume) in [("shared-one", one.name), ("shared-two", two.name)] {
+        work.delete_claim(claim).await?;
+        work.volume_gone(&volume, LIMIT).await?;
+    }
+    played
 }
