@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::Deserialize;
+use snapshot_api::names::kinds::SNAPSHOT_GROUP;
 
 use super::meta::{WireMeta, annotation};
 use super::wire::{Items, Pairs, Present, Text};
@@ -63,7 +64,7 @@ pub struct DataSource {
 impl DataSource {
     /// Whether it is a snapshot.
     pub fn is_snapshot(&self) -> bool {
-        &*self.kind == "VolumeSnapshot" && self.api_group.as_deref() == Some("snapshot.storage.k8s.io")
+        &*self.kind == "VolumeSnapshot" && self.api_group.as_deref() == Some(SNAPSHOT_GROUP)
     }
 }
 
@@ -267,7 +268,8 @@ impl Kind for Claim {
                 // The API server copies one field into the other unless the reference leaves the namespace.
                 let sources = [self.data_source_ref.as_deref(), self.data_source.as_deref()];
                 if let Some(source) = sources.into_iter().flatten().find(|source| source.is_snapshot()) {
-                    let namespace = source.namespace.as_deref().unwrap_or_else(|| self.meta.namespace());
+                    let elsewhere = source.namespace.as_deref().filter(|namespace| !namespace.is_empty());
+                    let namespace = elsewhere.unwrap_or_else(|| self.meta.namespace());
                     emit(&format!("{namespace}/{}", source.name));
                 }
             }

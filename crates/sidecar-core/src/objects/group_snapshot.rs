@@ -1,17 +1,16 @@
 //! VolumeGroupSnapshot, VolumeGroupSnapshotContent and VolumeGroupSnapshotClass.
 
 use serde::Deserialize;
+use snapshot_api::names::{annotations, kinds};
 
 use super::claim::some;
-use super::meta::{WireMeta, annotation};
+use super::meta::WireMeta;
 use super::snapshot::{WireClass, WireError, WireRef, keep_error};
 use super::wire::{Items, Pairs, Text};
 use super::{
     DeletionPolicy, Interest, Interned, Kind, Meta, NoIndex, Projected, Resource, SecretAnnotations,
     SnapshotClass, SnapshotError, SnapshotRef,
 };
-
-const GROUP: &str = "groupsnapshot.storage.k8s.io";
 
 /// A group snapshot.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -83,13 +82,7 @@ pub enum GroupSnapshotIndex {
 }
 
 impl Kind for GroupSnapshot {
-    const RESOURCE: Resource = Resource {
-        group: GROUP,
-        version: "v1",
-        kind: "VolumeGroupSnapshot",
-        plural: "volumegroupsnapshots",
-        namespaced: true,
-    };
+    const RESOURCE: Resource = Resource::of_snapshots(&kinds::VOLUME_GROUP_SNAPSHOT);
 
     type Wire<'a> = WireGroupSnapshot<'a>;
     type Index = GroupSnapshotIndex;
@@ -298,13 +291,7 @@ pub enum GroupContentIndex {
 }
 
 impl Kind for GroupContent {
-    const RESOURCE: Resource = Resource {
-        group: GROUP,
-        version: "v1",
-        kind: "VolumeGroupSnapshotContent",
-        plural: "volumegroupsnapshotcontents",
-        namespaced: false,
-    };
+    const RESOURCE: Resource = Resource::of_snapshots(&kinds::VOLUME_GROUP_SNAPSHOT_CONTENT);
 
     type Wire<'a> = WireContent<'a>;
     type Index = GroupContentIndex;
@@ -409,9 +396,9 @@ impl WireContent<'_> {
         let has = |key| meta.annotations().get(key).is_some();
         GroupContent {
             meta: meta.keep(false),
-            being_created: has(annotation::GROUP_BEING_CREATED),
-            being_deleted: has(annotation::GROUP_BEING_DELETED),
-            secret: meta.secret(annotation::GROUP_SECRET_NAME, annotation::GROUP_SECRET_NAMESPACE),
+            being_created: has(annotations::GROUP_BEING_CREATED),
+            being_deleted: has(annotations::GROUP_BEING_DELETED),
+            secret: meta.secret(annotations::GROUP_SECRET_NAME, annotations::GROUP_SECRET_NAMESPACE),
             managed_by: meta.managed_by(),
             driver: Interned::new(spec.driver.as_str()),
             class: some(&spec.volume_group_snapshot_class_name),
@@ -461,19 +448,13 @@ impl WireContentStatus<'_> {
 pub struct GroupSnapshotClass(pub SnapshotClass);
 
 impl Kind for GroupSnapshotClass {
-    const RESOURCE: Resource = Resource {
-        group: GROUP,
-        version: "v1",
-        kind: "VolumeGroupSnapshotClass",
-        plural: "volumegroupsnapshotclasses",
-        namespaced: false,
-    };
+    const RESOURCE: Resource = Resource::of_snapshots(&kinds::VOLUME_GROUP_SNAPSHOT_CLASS);
 
     type Wire<'a> = WireClass<'a>;
     type Index = NoIndex;
 
     fn project(wire: WireClass<'_>, _: &Interest) -> Projected<Self> {
-        Projected::Own(Self(wire.keep(annotation::GROUP_CLASS_DEFAULT)))
+        Projected::Own(Self(wire.keep(annotations::GROUP_DEFAULT_CLASS)))
     }
 
     fn meta(&self) -> &Meta {

@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 
 use serde::Deserialize;
+use snapshot_api::names::kinds::{SnapshotKind, VERSION};
 
 use super::{Interest, Meta, Shape};
 
@@ -22,6 +23,12 @@ pub struct Resource {
 }
 
 impl Resource {
+    /// Where one of the snapshot kinds lives.
+    pub(super) const fn of_snapshots(kind: &SnapshotKind) -> Self {
+        let SnapshotKind { group, kind, plural, namespaced, .. } = *kind;
+        Self { group, version: VERSION, kind, plural, namespaced }
+    }
+
     /// The path of the collection over all namespaces.
     pub fn path(&self) -> String {
         match self.group {

@@ -4,6 +4,9 @@ use std::fmt;
 use std::num::NonZeroU64;
 
 use serde::Deserialize;
+use snapshot_api::names::annotations as snapshot;
+use snapshot_api::names::kinds::is_group_owner;
+use snapshot_api::names::labels::MANAGED_BY;
 
 use super::wire::{Annotations, Items, Present, ReadLabels, Text};
 use super::{GroupOwner, Interned, Pairs};
@@ -28,25 +31,6 @@ pub(super) mod annotation {
     pub(crate) const PRE_RESIZE_CAPACITY: &str = "volume.alpha.kubernetes.io/pre-resize-capacity";
     pub(crate) const NODE_ID: &str = "csi.alpha.kubernetes.io/node-id";
     pub(crate) const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
-    pub(crate) const SNAPSHOT_BEING_CREATED: &str =
-        "snapshot.storage.kubernetes.io/volumesnapshot-being-created";
-    pub(crate) const SNAPSHOT_BEING_DELETED: &str =
-        "snapshot.storage.kubernetes.io/volumesnapshot-being-deleted";
-    pub(crate) const SNAPSHOT_SECRET_NAME: &str = "snapshot.storage.kubernetes.io/deletion-secret-name";
-    pub(crate) const SNAPSHOT_SECRET_NAMESPACE: &str =
-        "snapshot.storage.kubernetes.io/deletion-secret-namespace";
-    pub(crate) const SNAPSHOT_CLASS_DEFAULT: &str = "snapshot.storage.kubernetes.io/is-default-class";
-    pub(crate) const ALLOW_VOLUME_MODE_CHANGE: &str =
-        "snapshot.storage.kubernetes.io/allow-volume-mode-change";
-    pub(crate) const GROUP_SNAPSHOT_HANDLE: &str = "groupsnapshot.storage.k8s.io/volumeGroupSnapshotHandle";
-    pub(crate) const GROUP_BEING_CREATED: &str =
-        "groupsnapshot.storage.kubernetes.io/volumegroupsnapshot-being-created";
-    pub(crate) const GROUP_BEING_DELETED: &str =
-        "groupsnapshot.storage.kubernetes.io/volumegroupsnapshot-being-deleted";
-    pub(crate) const GROUP_SECRET_NAME: &str = "groupsnapshot.storage.kubernetes.io/deletion-secret-name";
-    pub(crate) const GROUP_SECRET_NAMESPACE: &str =
-        "groupsnapshot.storage.kubernetes.io/deletion-secret-namespace";
-    pub(crate) const GROUP_CLASS_DEFAULT: &str = "groupsnapshot.storage.kubernetes.io/is-default-class";
     /// What the translation of in-tree volumes reads (provisioner sheet 5.10).
     pub(crate) const FOR_TRANSLATION: [&str; 3] = [
         "kubernetes.io/azure-file-resource-group",
@@ -55,9 +39,6 @@ pub(super) mod annotation {
     ];
 }
 
-/// The API group of group snapshots.
-const GROUP_API: &str = "groupsnapshot.storage.k8s.io";
-
 /// Labels that say where a volume can be used. No projection but that of nodes reads any other.
 const ZONE_LABELS: [&str; 4] = [
     "topology.kubernetes.io/zone",
@@ -65,9 +46,6 @@ const ZONE_LABELS: [&str; 4] = [
     "failure-domain.beta.kubernetes.io/zone",
     "failure-domain.beta.kubernetes.io/region",
 ];
-
-/// The node whose snapshotter is in charge of a snapshot content.
-const MANAGED_BY: &str = "snapshot.storage.kubernetes.io/managed-by";
 
 /// Whether some projection reads the label. Nodes, which keep all of theirs, read them otherwise.
 pub(super) fn label_is_read(key: &str) -> bool {
@@ -94,18 +72,17 @@ pub(super) fn annotation_is_read(key: &str) -> bool {
         a::PRE_RESIZE_CAPACITY,
         a::NODE_ID,
         a::INITIAL_EVENTS_END,
-        a::SNAPSHOT_BEING_CREATED,
-        a::SNAPSHOT_BEING_DELETED,
-        a::SNAPSHOT_SECRET_NAME,
-        a::SNAPSHOT_SECRET_NAMESPACE,
-        a::SNAPSHOT_CLASS_DEFAULT,
-        a::ALLOW_VOLUME_MODE_CHANGE,
-        a::GROUP_SNAPSHOT_HANDLE,
-        a::GROUP_BEING_CREATED,
-        a::GROUP_BEING_DELETED,
-        a::GROUP_SECRET_NAME,
-        a::GROUP_SECRET_NAMESPACE,
-        a::GROUP_CLASS_DEFAULT,
+        snapshot::BEING_CREATED,
+        snapshot::BEING_DELETED,
+        snapshot::SECRET_NAME,
+        snapshot::SECRET_NAMESPACE,
+        snapshot::DEFAULT_CLASS,
+        snapshot::GROUP_HANDLE,
+        snapshot::GROUP_BEING_CREATED,
+        snapshot::GROUP_BEING_DELETED,
+        snapshot::GROUP_SECRET_NAME,
+        snapshot::GROUP_SECRET_NAMESPACE,
+        snapshot::GROUP_DEFAULT_CLASS,
     ]
     .contains(&key)
         || a::FOR_TRANSLATION.contains(&key)
@@ -373,10 +350,8 @@ impl<'a> WireMeta<'a> {
 
     /// The group snapshot among the owners.
     pub(super) fn group_owner(&self) -> Option<GroupOwner> {
-        let is_group = |owner: &&WireOwner<'_>| {
-            owner.kind.as_str() == "VolumeGroupSnapshot"
-                && owner.api_version.as_str().split_once('/').map(|(group, _)| group) == Some(GROUP_API)
-        };
+        let is_group =
+            |owner: &&WireOwner<'_>| is_group_owner(owner.api_version.as_str(), owner.kind.as_str());
         self.owner_references.0.iter().find(is_group).map(|owner| GroupOwner {
             api_version: Interned::new(owner.api_version.as_str()),
             name: Interned::new(owner.name.as_str()),

@@ -6,14 +6,13 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use snapshot_api::names::{annotations, kinds};
 
-use super::claim::{VolumeMode, some};
+use super::claim::some;
 use super::class::keep_map;
-use super::meta::{WireMeta, annotation};
+use super::meta::WireMeta;
 use super::wire::{Pairs, Text};
 use super::{Interest, Interned, Kind, Meta, NoIndex, Projected, Resource, Uid};
-
-const GROUP: &str = "snapshot.storage.k8s.io";
 
 /// What happens to a snapshot in the storage system when its content is deleted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -139,13 +138,7 @@ pub enum SnapshotIndex {
 }
 
 impl Kind for Snapshot {
-    const RESOURCE: Resource = Resource {
-        group: GROUP,
-        version: "v1",
-        kind: "VolumeSnapshot",
-        plural: "volumesnapshots",
-        namespaced: true,
-    };
+    const RESOURCE: Resource = Resource::of_snapshots(&kinds::VOLUME_SNAPSHOT);
 
     type Wire<'a> = WireSnapshot<'a>;
     type Index = SnapshotIndex;
@@ -266,7 +259,6 @@ pub(super) fn keep_error(error: Option<&WireError<'_>>) -> Option<Box<SnapshotEr
 }
 
 /// The content of a snapshot.
-#[allow(clippy::struct_excessive_bools, reason = "each says whether an annotation is there")]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SnapshotContent {
     /// Metadata.
@@ -293,10 +285,6 @@ pub struct SnapshotContent {
     pub snapshot_handle: Option<Box<str>>,
     /// `spec.volumeSnapshotRef`.
     pub snapshot: SnapshotRef,
-    /// `spec.sourceVolumeMode`.
-    pub source_volume_mode: Option<VolumeMode>,
-    /// Whether the annotation `allow-volume-mode-change` says `true`.
-    pub allows_mode_change: bool,
     /// `status`, if there is one.
     pub status: Option<ContentStatus>,
 }
@@ -335,13 +323,7 @@ pub enum ContentIndex {
 }
 
 impl Kind for SnapshotContent {
-    const RESOURCE: Resource = Resource {
-        group: GROUP,
-        version: "v1",
-        kind: "VolumeSnapshotContent",
-        plural: "volumesnapshotcontents",
-        namespaced: false,
-    };
+    const RESOURCE: Resource = Resource::of_snapshots(&kinds::VOLUME_SNAPSHOT_CONTENT);
 
     type Wire<'a> = WireContent<'a>;
     type Index = ContentIndex;
@@ -399,8 +381,6 @@ struct WireContentSpec<'a> {
     source: WireContentSource<'a>,
     #[serde(borrow)]
     volume_snapshot_ref: WireRef<'a>,
-    #[serde(borrow)]
-    source_volume_mode: Text<'a>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -441,14 +421,13 @@ impl WireContent<'_> {
     fn keep(&self) -> SnapshotContent {
         let (meta, spec) = (&self.metadata, &self.spec);
         let has = |key| meta.annotations().get(key).is_some();
-        let mode_change = meta.annotations().get(annotation::ALLOW_VOLUME_MODE_CHANGE);
         SnapshotContent {
             // Named after its snapshot's uid; nothing else has the name.
             meta: meta.keep(false),
-            being_created: has(annotation::SNAPSHOT_BEING_CREATED),
-            being_deleted: has(annotation::SNAPSHOT_BEING_DELETED),
-            is_member: has(annotation::GROUP_SNAPSHOT_HANDLE),
-            secret: meta.secret(annotation::SNAPSHOT_SECRET_NAME, annotation::SNAPSHOT_SECRET_NAMESPACE),
+            being_created: has(annotations::BEING_CREATED),
+            being_deleted: has(annotations::BEING_DELETED),
+            is_member: has(annotations::GROUP_HANDLE),
+            secret: meta.secret(annotations::SECRET_NAME, annotations::SECRET_NAMESPACE),
             managed_by: meta.managed_by(),
             driver: Interned::new(spec.driver.as_str()),
             class: some(&spec.volume_snapshot_class_name),
@@ -456,8 +435,6 @@ impl WireContent<'_> {
             volume_handle: spec.source.volume_handle.as_ref().map(|handle| handle.as_str().into()),
             snapshot_handle: spec.source.snapshot_handle.as_ref().map(|handle| handle.as_str().into()),
             snapshot: spec.volume_snapshot_ref.keep(),
-            source_volume_mode: VolumeMode::read(spec.source_volume_mode.as_str()),
-            allows_mode_change: mode_change.is_some_and(|value| value.as_str() == "true"),
             status: self.status.as_ref().map(WireContentStatus::keep),
         }
     }
@@ -508,19 +485,13 @@ pub struct SnapshotClass {
 }
 
 impl Kind for SnapshotClass {
-    const RESOURCE: Resource = Resource {
-        group: GROUP,
-        version: "v1",
-        kind: "VolumeSnapshotClass",
-        plural: "volumesnapshotclasses",
-        namespaced: false,
-    };
+    const RESOURCE: Resource = Resource::of_snapshots(&kinds::VOLUME_SNAPSHOT_CLASS);
 
     type Wire<'a> = WireClass<'a>;
     type Index = NoIndex;
 
     fn project(wire: WireClass<'_>, _: &Interest) -> Projected<Self> {
-        Projected::Own(wire.keep(annotation::SNAPSHOT_CLASS_DEFAULT))
+        Projected::Own(wire.keep(annotations::DEFAULT_CLASS))
     }
 
     fn meta(&self) -> &Meta {

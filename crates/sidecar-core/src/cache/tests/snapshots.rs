@@ -6,7 +6,6 @@ use super::fixtures::{DRIVER, managed_fields, own, project};
 use crate::objects::{
     Claim, ClaimIndex, ContentIndex, DeletionPolicy, GroupContent, GroupContentIndex, GroupSnapshot,
     GroupSnapshotClass, Interest, Kind, Projected, Snapshot, SnapshotClass, SnapshotContent, SnapshotIndex,
-    VolumeMode,
 };
 
 fn values<T: Kind>(object: &T, index: T::Index) -> Vec<String> {
@@ -23,7 +22,6 @@ fn content() -> Value {
             "annotations": {
                 "snapshot.storage.kubernetes.io/volumesnapshot-being-created": "",
                 "snapshot.storage.kubernetes.io/deletion-secret-name": "s",
-                "snapshot.storage.kubernetes.io/allow-volume-mode-change": "true",
             },
             "finalizers": ["snapshot.storage.kubernetes.io/volumesnapshotcontent-bound-protection"],
         },
@@ -39,11 +37,11 @@ fn content() -> Value {
 fn a_content_keeps_what_its_controllers_read() {
     let interest = Interest::of_drivers([DRIVER]);
     let kept: SnapshotContent = own(&content(), &interest);
-    assert!(kept.being_created && !kept.being_deleted && !kept.is_member && kept.allows_mode_change);
+    assert!(kept.being_created && !kept.being_deleted && !kept.is_member);
     assert_eq!((kept.secret.name.as_deref(), kept.secret.namespace.as_deref()), (Some("s"), None));
     assert_eq!((kept.managed_by.as_deref(), kept.class.as_deref()), (Some("node-1"), Some("class")));
     assert_eq!((kept.policy, kept.volume_handle.as_deref()), (DeletionPolicy::Delete, Some("v")));
-    assert_eq!((kept.snapshot_handle.as_deref(), kept.source_volume_mode), (None, Some(VolumeMode::Block)));
+    assert_eq!(kept.snapshot_handle, None);
     assert_eq!((values(&kept, ContentIndex::Snapshot), &kept.status), (vec!["ns/snap".to_owned()], &None));
     assert!(kept.snapshot.uid == "u");
 
