@@ -13,6 +13,7 @@ use super::config::{ElectionConfig, InvalidElection, JITTER_FACTOR};
 use super::lock::{Lock, LockError};
 use super::observed::Health;
 use super::record::Record;
+use crate::api::ErrorKind;
 use crate::clock::Clock;
 use crate::events::{EventKind, Recorder};
 use crate::metrics::LeaderMetrics;
@@ -369,27 +370,40 @@ impl Elector {
     /// Empties the record, if it is still ours, so that the next candidate need not wait for its expiry.
     async fn release(&mut self, within: Duration) {
         let limit = self.clock.monotonic() + within;
+        // A renewal that the stop has cut off may still take effect, between our read and our write.
+        while self.release_once(limit).await && self.clock.monotonic() < limit {}
+    }
+
+    /// One try; whether somebody else was faster, and another one makes sense.
+    async fn release_once(&mut self, limit: Instant) -> bool {
         let record = match self.lock.get(self.half_until(limit)).await {
             Ok(Some(record)) => record,
             Ok(None) => {
                 tracing::info!(lock = %self.lock, "lease lock not found");
-                return;
+                return false;
             }
             Err(error) => {
                 tracing::error!(err = %error, lock = %self.lock, "error retrieving resource lock");
-                return;
+                return false;
             }
         };
         self.health.observe(record.clone(), self.clock.monotonic());
         if record.holder != self.holder || !self.has_written(&record) {
-            return;
+            return false;
         }
         let now = Some(self.now());
         let empty =
             Record { holder: String::new(), duration_seconds: 1, acquired: now, renewed: now, ..record };
         match self.lock.update(&empty, self.half_until(limit)).await {
-            Ok(record) => self.health.observe(record, self.clock.monotonic()),
-            Err(error) => tracing::error!(err = %error, lock = %self.lock, "Failed to release lease"),
+            Ok(record) => {
+                self.health.observe(record, self.clock.monotonic());
+                false
+            }
+            Err(LockError::Api(error)) if ErrorKind::of(&error) == ErrorKind::Conflict => true,
+            Err(error) => {
+                tracing::error!(err = %error, lock = %self.lock, "Failed to release lease");
+                false
+            }
         }
     }
 

@@ -89,17 +89,19 @@ impl<C: Subject> Phase<C> {
         assert_eq!(end.last_words, "", "{shown}");
         subject.assert_kept();
         (self.after)(&subject);
-        self.lease.check(&subject.holder());
+        self.lease.check(&subject.holder(), &shown);
     }
 }
 
 impl Lease {
-    fn check(self, holder: &Value) {
+    fn check(self, holder: &Value, shown: &str) {
         match self {
-            Self::Unasked => assert_eq!(holder, &Value::Null),
-            Self::Foreign => assert_eq!(holder, &json!("other")),
-            Self::Kept => assert!(![json!(""), json!("other"), Value::Null].contains(holder), "{holder}"),
-            Self::Released => assert_eq!(holder, &json!("")),
+            Self::Unasked => assert_eq!(holder, &Value::Null, "{shown}"),
+            Self::Foreign => assert_eq!(holder, &json!("other"), "{shown}"),
+            Self::Kept => {
+                assert!(![json!(""), json!("other"), Value::Null].contains(holder), "{holder}: {shown}");
+            }
+            Self::Released => assert_eq!(holder, &json!(""), "{shown}"),
         }
     }
 }

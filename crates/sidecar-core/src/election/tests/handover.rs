@@ -38,6 +38,26 @@ async fn without_the_gate_the_lease_is_left_to_expire() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_renewal_that_takes_effect_in_the_middle_of_the_release_does_not_keep_the_lease() {
+    let server = LeaseServer::new();
+    let mut competitor = Competitor::start(&server, "pod-0", |config| config.release_on_exit = true);
+    competitor.leads().await;
+    // The renewal after 5 s is obeyed 2 s later, after the release has read the Lease and before it writes it.
+    let mut renewals = 0;
+    server.set_faults(move |method| match *method {
+        http::Method::PUT if renewals == 0 => {
+            renewals += 1;
+            Fault::HangAfter(seconds(2))
+        }
+        http::Method::GET => Fault::Slow(seconds(0), seconds(1)),
+        _ => Fault::None,
+    });
+    sleep(seconds(6) + seconds(1) / 2).await;
+    assert_eq!(competitor.stop().await, Outcome::Stopped(Some(())));
+    assert_eq!(server.holder(), "");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lease_that_has_passed_to_another_is_not_released() {
     let server = LeaseServer::new();
     let mut competitor = Competitor::start(&server, "pod-0", |config| config.release_on_exit = true);
