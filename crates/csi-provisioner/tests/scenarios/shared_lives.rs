@@ -1,12 +1,13 @@
 //! The shared scenarios on the API server in this process.
 
+use testkit::driver::ControllerCapability;
 use testkit::stage::claims::Stage;
 
 use crate::setup::{DRIVER, Setup, Sidecar};
 use crate::shared::lives;
 
 fn stage() -> (Setup, Sidecar, Stage) {
-    let setup = Setup::new();
+    let setup = Setup::able(&[ControllerCapability::CloneVolume]);
     let sidecar = setup.start(&[]);
     let stage = Stage {
         client: setup.server.client(),

@@ -113,7 +113,9 @@ pub async fn a_claim_that_cannot_be_served_is_told_why(stage: &Stage) -> Outcome
 
     let source = json!({"dataSource": {"kind": "PersistentVolumeClaim", "name": "origin"}});
     let claim = stage.claim("clone", &class, source).await?;
-    stage.event(&stage.name("clone"), "ProvisioningFailed", "support").await?;
+    // It does not exist.
+    let text = "error getting handle for DataSource Type PersistentVolumeClaim by Name origin";
+    stage.event(&stage.name("clone"), "ProvisioningFailed", text).await?;
     stage.stays_without_volume(&claim, Duration::from_secs(1)).await?;
     stage.delete_claim(&stage.name("clone")).await?;
     stage.remove_class(&class).await

@@ -79,6 +79,10 @@ pub fn next(view: &View<'_>, past: Past, can_look: bool, finalizer: &str) -> Ste
 }
 
 fn remove(view: &View<'_>, past: Past, finalizer: &str) -> Step {
+    // Nothing held it when this was written: it is gone, whatever the watch shows.
+    if view.meta.finalizers.is_empty() {
+        return Step::Nothing;
+    }
     let ours = view.policy == DeletionPolicy::Delete && !view.in_group();
     match view.handle() {
         Some(_) if ours && !past.deleted => Step::Delete,
@@ -221,6 +225,7 @@ mod tests {
         let mut free = there.clone();
         free["metadata"]["finalizers"] = json!([]);
         assert_eq!(step(&free, DELETED, false), Step::Nothing);
+        assert_eq!(step(&free, OPEN, false), Step::Nothing, "it is gone already");
         let mut retained = there.clone();
         retained["spec"]["deletionPolicy"] = json!("Retain");
         assert_eq!(step(&retained, OPEN, false), Step::Release);
