@@ -42,6 +42,11 @@ fn arguments(list: &[&str]) -> Vec<String> {
     list.iter().map(|&argument| argument.to_owned()).collect()
 }
 
+/// Who fills its caches at once and goes on trying. snapshot-controller looks for the definitions of its kinds before.
+fn of_the_caches(shipped: &Shipped) -> bool {
+    of_the_server(shipped) && shipped.has_driver
+}
+
 const ROWS: &[Row] = &[
     Row {
         name: "no-socket",
@@ -49,7 +54,7 @@ const ROWS: &[Row] = &[
         says: &["check that its container runs and that --csi-address names its socket", "/csi/nobody.sock"],
         code: Some(1),
         // The registrar says it in other words, which its own tests know.
-        whom: |shipped| of_the_server(shipped) && shipped.has_driver,
+        whom: of_the_caches,
     },
     Row {
         name: "no-such-flag",
@@ -65,14 +70,21 @@ const ROWS: &[Row] = &[
         },
         says: &["Unauthorized"],
         code: None,
-        whom: of_the_server,
+        whom: of_the_caches,
     },
     Row {
         name: "forbidden-token",
         plan: |plan| plan.of_account("default").without(NO_ELECTION),
         says: &["system:serviceaccount:default:default is not allowed to watch", "to a ClusterRole"],
         code: None,
-        whom: of_the_server,
+        whom: of_the_caches,
+    },
+    Row {
+        name: "no-definitions",
+        plan: |plan| plan.of_account("default").without(NO_ELECTION),
+        says: &["Exiting due to failure to ensure CRDs exist during startup", "cannot list resource"],
+        code: Some(1),
+        whom: |shipped| of_the_server(shipped) && !shipped.has_driver,
     },
     Row {
         name: "no-api-server",
@@ -81,7 +93,7 @@ const ROWS: &[Row] = &[
         },
         says: &["Failed to watch", "Connection refused"],
         code: None,
-        whom: of_the_server,
+        whom: of_the_caches,
     },
 ];
 
