@@ -147,7 +147,8 @@ pub(crate) const SNAPSHOTTER: &Shipped = &Shipped {
             ("volumegroupsnapshotcontents/status", &["patch"]),
             LEASES,
         ],
-        refused: &[],
+        // Only a failure and the election are worth an event.
+        refused: &["events"],
     }),
 };
 
@@ -169,12 +170,12 @@ pub(crate) const SNAPSHOT_CONTROLLER: &Shipped = &Shipped {
             ("persistentvolumes", READ),
             ("persistentvolumeclaims", &["get", "list", "watch", "update"]),
             ("volumesnapshotclasses", READ),
-            ("volumesnapshotcontents", &["create", "list", "watch", "delete", "patch"]),
+            ("volumesnapshotcontents", &["create", "get", "list", "watch", "delete", "patch"]),
             ("volumesnapshotcontents/status", &["patch"]),
-            ("volumesnapshots", &["create", "list", "watch", "delete", "patch"]),
+            ("volumesnapshots", &["create", "get", "list", "watch", "delete", "patch"]),
             ("volumesnapshots/status", &["patch"]),
             ("volumegroupsnapshotclasses", READ),
-            ("volumegroupsnapshotcontents", &["create", "list", "watch", "delete", "patch"]),
+            ("volumegroupsnapshotcontents", &["create", "get", "list", "watch", "delete", "patch"]),
             ("volumegroupsnapshots", &["list", "watch", "patch"]),
             ("volumegroupsnapshots/status", &["patch"]),
             ("events", &["create", "patch"]),
