@@ -6,6 +6,21 @@ use serde_json::{Value, json};
 
 use crate::api::doc;
 
+/// Both, the second on top; its nulls are kept, for whoever merges the outcome.
+#[must_use]
+pub fn both(mut one: Value, other: Value) -> Value {
+    match (&mut one, other) {
+        (Value::Object(fields), Value::Object(changes)) => {
+            for (key, change) in changes {
+                let field = fields.remove(&key).unwrap_or_else(|| json!({}));
+                fields.insert(key, both(field, change));
+            }
+            one
+        }
+        (_, other) => other,
+    }
+}
+
 /// A StorageClass that deletes and binds immediately.
 pub fn class(name: &str, provisioner: &str) -> Value {
     json!({

@@ -192,6 +192,23 @@ where
     }
 }
 
+/// Runs a few seeds twice: whatever a run depends on is decided by its seed.
+#[expect(clippy::expect_used, reason = "a failing seed fails the test that runs it")]
+pub fn replays_exactly<F, Fut>(options: &Options, scenario: F)
+where
+    F: Fn(World) -> Fut,
+    Fut: Future<Output = anyhow::Result<()>>,
+{
+    for seed in [3, 4] {
+        let first = simulate(seed, options, &scenario).expect("a good run");
+        let again = simulate(seed, options, &scenario).expect("a good run");
+        for (one, two) in first.trace.iter().zip(&again.trace) {
+            assert_eq!(one, two, "the runs of seed {seed} part here");
+        }
+        assert_eq!(first.hash, again.hash);
+    }
+}
+
 #[expect(clippy::panic, reason = "a failing seed fails the test that runs it")]
 fn fail(broken: &Broken, options: &Options) -> ! {
     panic!("{broken}--- replay with ---\nSIM_SEED={} {}", broken.report.seed, options.command);

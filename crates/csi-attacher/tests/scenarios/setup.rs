@@ -1,26 +1,19 @@
 //! A cluster in this process, as upstream's fixtures have it: driver `csi/test`, volume `pv1` with handle `handle1`,
 //! attachment `pv1-node1`, node `node1` with id `nodeID1`.
 
-use std::time::Duration;
-
 use csi_attacher::{Flags, run};
 use csi_client::csi::{ControllerPublishVolumeRequest, ControllerUnpublishVolumeRequest};
-use csi_client::{Connection, ConnectionSettings};
 use serde_json::{Value, json};
-use sidecar_core::api::Connector;
-use sidecar_core::clock::Clock;
-use sidecar_core::context::{ApiAccess, Context, DriverConnector};
+use sidecar_core::context::Context;
 use sidecar_core::entry;
 use sidecar_core::exit::Exit;
 use sidecar_core::flags::{self, Binary};
-use sidecar_core::metrics::Metrics;
-use sidecar_core::random::Random;
-use sidecar_core::shutdown::{Reason, Shutdown};
+pub(crate) use sidecar_testkit::{Sidecar, pass};
+use sidecar_testkit::{api_server, command_line, connector, context, rule_for_leases, until};
 use testkit::api::{ApiServer, Call, Failure, Resource, Rule};
 use testkit::driver::{ControllerCapability, DriverConfig, ScriptedDriver};
+pub(crate) use testkit::manifests::both;
 use testkit::manifests::merge;
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep};
 
 pub(crate) const DRIVER: &str = "csi/test";
 pub(crate) const F: &str = "external-attacher/csi-test";
@@ -28,7 +21,6 @@ pub(crate) const NODE_ID: &str = "csi.alpha.kubernetes.io/node-id";
 pub(crate) const VA: &str = "pv1-node1";
 /// Size of all volumes.
 pub(crate) const GIB: i64 = 1 << 30;
-const EPOCH: &str = "2026-11-21T05:00:00Z";
 
 /// What the fixture's driver can do.
 pub(crate) const ABLE: [ControllerCapability; 2] =
@@ -68,7 +60,7 @@ impl Setup {
 
     /// Without a node. The attacher may do what upstream's role allows, and read Secrets.
     pub(crate) fn bare(config: DriverConfig) -> Self {
-        let server = ApiServer::with(testkit::api::Clock::starting_at(EPOCH.parse().unwrap()), 0);
+        let server = api_server();
         server.set_rules(
             "csi-attacher",
             vec![
@@ -77,12 +69,7 @@ impl Setup {
                 Rule::new("storage.k8s.io", &["volumeattachments"], &["get", "list", "watch", "patch"]),
                 Rule::new("storage.k8s.io", &["volumeattachments/status"], &["patch"]),
                 Rule::new("", &["secrets"], &["get", "list"]),
-                Rule::new(
-                    "coordination.k8s.io",
-                    &["leases"],
-                    &["get", "watch", "list", "delete", "update", "create"],
-                )
-                .in_namespace("default"),
+                rule_for_leases(),
             ],
         );
         let driver = ScriptedDriver::new(config);
@@ -187,11 +174,7 @@ impl Setup {
 
     /// Waits until `condition` holds, at most an hour of paused time.
     pub(crate) async fn until(&self, what: &str, condition: impl Fn() -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(3600);
-        while !condition() {
-            assert!(Instant::now() < deadline, "not in time: {what}\n{}", self.story());
-            sleep(Duration::from_millis(50)).await;
-        }
+        until(what, 1, condition, || self.story()).await;
     }
 
     pub(crate) async fn attached(&self) {
@@ -244,27 +227,9 @@ impl Setup {
     }
 
     pub(crate) fn start_as(&self, hostname: &str, arguments: &[&str]) -> Sidecar {
-        let driver = self.driver.clone();
-        let connect = DriverConnector::new(move |_, options| {
-            let settings =
-                ConnectionSettings { metrics: options.metrics.clone(), ..ConnectionSettings::default() };
-            let connection = Connection::from_service(driver.service(), settings);
-            Box::pin(async move { Ok(connection) })
-        });
-        let service = self.server.service_as("csi-attacher");
-        let context = Context::builder()
-            .clock(Clock::simulated(EPOCH.parse().unwrap()))
-            .random(Random::seeded(1))
-            .hostname(hostname)
-            .shutdown(Shutdown::default())
-            .api(ApiAccess::through(Connector::from_service(service, "csi-attacher")))
-            .driver(connect)
-            .build();
-        let defaults = ["--kube-api-qps=-1", "--default-fstype=ext4"];
-        let arguments: Vec<String> = defaults.iter().chain(arguments).map(|a| (*a).to_owned()).collect();
-        let (metrics, shutdown) = (context.metrics.clone(), context.shutdown.clone());
-        let task = tokio::spawn(whole(arguments, context));
-        Sidecar { metrics, shutdown, task }
+        let context = context(&self.server, "csi-attacher", hostname).driver(connector(&self.driver)).build();
+        let arguments = command_line(&["--kube-api-qps=-1", "--default-fstype=ext4"], arguments);
+        Sidecar::start(arguments, context, whole)
     }
 }
 
@@ -365,65 +330,6 @@ pub(crate) async fn whole(arguments: Vec<String>, context: Context) -> Result<()
     let parsed = flags::parse(Binary::Attacher, "csi-attacher", &arguments, &context.variables)?;
     let gates = entry::prologue(&parsed, &context)?;
     run(Flags::read(&parsed, gates)?, context).await
-}
-
-/// A running sidecar; dropping it kills it.
-pub(crate) struct Sidecar {
-    pub(crate) metrics: Metrics,
-    shutdown: Shutdown,
-    task: JoinHandle<Result<(), Exit>>,
-}
-
-impl Drop for Sidecar {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-impl Sidecar {
-    /// SIGTERM.
-    pub(crate) fn terminate(&self) {
-        self.shutdown.request(Reason::Terminate);
-    }
-
-    /// Waits for the end.
-    pub(crate) async fn end(mut self) -> Result<(), Exit> {
-        let limit = Duration::from_secs(3600);
-        tokio::time::timeout(limit, &mut self.task)
-            .await
-            .expect("the sidecar ends")
-            .expect("it does not panic")
-    }
-
-    pub(crate) fn is_running(&self) -> bool {
-        !self.task.is_finished()
-    }
-
-    /// The value of a series, written as it is printed; 0 if it is not there.
-    pub(crate) fn metric(&self, series: &str) -> f64 {
-        let text = self.metrics.text();
-        let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-        value.map_or(0.0, |value| value.parse().unwrap())
-    }
-}
-
-/// Both, the second on top; its nulls are kept, for whoever merges the outcome.
-pub(crate) fn both(mut one: Value, other: Value) -> Value {
-    match (&mut one, other) {
-        (Value::Object(fields), Value::Object(changes)) => {
-            for (key, change) in changes {
-                let field = fields.remove(&key).unwrap_or_else(|| json!({}));
-                fields.insert(key, both(field, change));
-            }
-            one
-        }
-        (_, other) => other,
-    }
-}
-
-/// Lets everything that can happen now happen, and `seconds` of paused time pass.
-pub(crate) async fn pass(seconds: u64) {
-    sleep(Duration::from_secs(seconds)).await;
 }
 
 /// Long enough for everything that follows from something, and for a retry that should not come.

@@ -7,15 +7,10 @@ use csi_client::csi::{
     GetPluginInfoResponse, ProbeRequest, ProbeResponse,
 };
 use serde_json::json;
-use sidecar_core::exit::Exit;
 use testkit::driver::{DriverConfig, Step};
 use tonic::Code;
 
 use crate::setup::{ABLE, Setup, both, inline, is_attached, pass};
-
-async fn ends(setup: &Setup, arguments: &[&str]) -> Exit {
-    setup.start(arguments).end().await.expect_err("it ends with an error")
-}
 
 #[tokio::test(start_paused = true)]
 async fn bad_flags_end_with_a_clear_text() {
@@ -51,16 +46,14 @@ async fn bad_flags_end_with_a_clear_text() {
             "renewDeadline must be greater than retryPeriod*JitterFactor",
         ),
     ] {
-        let exit = ends(&setup, arguments).await;
-        assert_eq!(exit.code, code, "{arguments:?}: {exit}");
-        assert!(exit.to_string().contains(text), "{arguments:?}: {exit}");
+        setup.start(arguments).ends_with(code, text).await;
     }
     assert!(setup.published().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
 async fn version_is_printed_and_ends_with_0() {
-    assert_eq!(ends(&Setup::new(), &["--version"]).await.code, 0);
+    Setup::new().start(&["--version"]).ends_with(0, "").await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -129,9 +122,7 @@ async fn a_driver_without_name_ends_with_1() {
     setup.driver.always::<GetPluginInfoRequest>(Step::edit(|answer: &mut GetPluginInfoResponse| {
         answer.name.clear();
     }));
-    let exit = ends(&setup, &[]).await;
-    assert_eq!(exit.code, 1);
-    assert!(exit.to_string().contains("driver name is empty"), "{exit}");
+    setup.start(&[]).ends_with(1, "driver name is empty").await;
 }
 
 fn late() -> Step {
@@ -154,9 +145,7 @@ async fn name_and_capabilities_have_one_second() {
     for script in [name, plugin, both] {
         let setup = Setup::new();
         script(&setup);
-        let exit = ends(&setup, &["--timeout=1m"]).await;
-        assert_eq!(exit.code, 1);
-        assert!(exit.to_string().contains("code = DeadlineExceeded"), "{exit}");
+        setup.start(&["--timeout=1m"]).ends_with(1, "code = DeadlineExceeded").await;
     }
 }
 
@@ -177,12 +166,8 @@ async fn a_driver_that_is_not_ready_is_waited_for() {
 async fn a_probe_that_fails_ends_with_1() {
     let setup = Setup::new();
     setup.driver.always::<ProbeRequest>(Step::fail(Code::Internal, "broken"));
-    let exit = ends(&setup, &[]).await;
-    assert_eq!(exit.code, 1);
-    assert!(
-        exit.to_string().contains("CSI driver probe failed: rpc error: code = Internal desc = broken"),
-        "{exit}"
-    );
+    let text = "CSI driver probe failed: rpc error: code = Internal desc = broken";
+    setup.start(&[]).ends_with(1, text).await;
 }
 
 #[tokio::test(start_paused = true)]
