@@ -161,12 +161,15 @@ impl Shared {
     }
 
     async fn finish_modification(&self, claim: &Arc<Claim>, class: &str) -> Result<Arc<Claim>, Stop> {
-        let marked = self.patch_claim(claim, claim_patch::modify_finished(claim, class)).await;
-        marked.map_err(|stop| match stop {
-            Stop::Failed(problem) => without_status(&problem),
-            // The patch names no version, only the claim: it is another one now.
-            Stop::Stale | Stop::Gone => Stop::Gone,
-        })
+        match self.patch_claim(claim, claim_patch::modify_finished(claim, class)).await {
+            Err(Stop::Failed(problem)) => Err(without_status(&problem)),
+            // The patch names no version, only the claim. If it is still that one, somebody else refused (a webhook, a quota).
+            Err(Stop::Stale) => match self.reread(claim).await {
+                Ok(_) => Err(without_status("the API server answered a conflict")),
+                Err(stop) => Err(stop),
+            },
+            marked => marked,
+        }
     }
 
     async fn modification_failed(

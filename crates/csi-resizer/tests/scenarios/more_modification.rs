@@ -48,6 +48,21 @@ async fn infeasible_to_internal_ends_the_slow_phase() {
     assert!(setup.modifications().len() >= 3, "the verdict has changed: {}", setup.modifications().len());
 }
 
+/// The last patch names no version, so a conflict can only be somebody else's, such as a webhook's.
+#[tokio::test(start_paused = true)]
+async fn m2_ok_and_m3_answered_with_a_conflict_then_retry() {
+    let setup = failing([]);
+    let claims = testkit::api::Resource::find("PersistentVolumeClaim").unwrap();
+    let mut seen = 0;
+    setup.server.intercept(move |call| {
+        seen += usize::from(call.is("patch", "persistentvolumeclaims/status"));
+        (seen == 2 && call.is("patch", "persistentvolumeclaims/status"))
+            .then(|| Failure::modified(claims, "claim"))
+    });
+    let _sidecar = setup.start(&[]);
+    setup.until("it is applied", || is_applied(&setup, "target-vac")).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn m2_ok_and_m3_failed_then_retry() {
     let setup = failing([]);
