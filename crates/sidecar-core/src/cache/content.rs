@@ -21,6 +21,8 @@ pub(super) struct Content<T: Kind> {
     version: u64,
     /// While a list is taken over on top of an older state: hashes of the names it has shown.
     shown: Option<HashSet<u64>>,
+    /// What `version` was when the list began.
+    listed_from: u64,
 }
 
 impl<T: Kind> Content<T> {
@@ -32,6 +34,7 @@ impl<T: Kind> Content<T> {
             overlay: Overlay::new(),
             version: 0,
             shown: None,
+            listed_from: 0,
         }
     }
 
@@ -171,6 +174,7 @@ impl<T: Kind> Content<T> {
     pub(super) fn begin_list(&mut self) {
         // A first list has nothing to sweep.
         self.shown = (self.len() > 0).then(HashSet::new);
+        self.listed_from = self.version;
     }
 
     /// Ends a list: removes and returns what it has not shown.
@@ -192,8 +196,15 @@ impl<T: Kind> Content<T> {
         for object in &swept {
             self.unindex(object);
         }
-        self.version = self.version.max(version);
-        self.overlay.listed(version);
+        if version < self.listed_from {
+            // All lists are consistent reads, so versions have gone back: the cluster's storage was restored from a copy.
+            // What was newer never happened, and a watch from there would stay silent.
+            self.version = version;
+            self.overlay.clear();
+        } else {
+            self.version = self.version.max(version);
+            self.overlay.listed(version);
+        }
         swept
     }
 

@@ -97,6 +97,11 @@ impl<T: Kind> Overlay<T> {
         });
     }
 
+    /// None of the writes count any more.
+    pub(super) fn clear(&mut self) {
+        self.entries.clear();
+    }
+
     /// A complete list of this version has been taken over.
     pub(super) fn listed(&mut self, version: u64) {
         self.entries.retain(|_, entry| match entry {

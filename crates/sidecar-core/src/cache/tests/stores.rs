@@ -221,6 +221,37 @@ fn an_overlay_ends_with_a_list() {
 }
 
 #[test]
+fn a_list_from_storage_that_was_restored_counts_although_its_version_is_older() {
+    let store = store();
+    store.apply(Projected::Own(pv("a", 100)));
+    store.wrote(pv("a", 101));
+    store.wrote(pv("b", 102));
+    store.begin_list();
+    store.apply(Projected::Own(pv("a", 40)));
+    store.end_list(50);
+    assert_eq!(
+        store.get("", "a").unwrap().meta.resource_version,
+        40,
+        "what was written later never happened"
+    );
+    assert!(!store.exists("", "b"));
+    assert_eq!(store.version(), 50, "a watch goes on from the list");
+    store.wrote(pv("a", 51));
+    assert_eq!(store.get("", "a").unwrap().meta.resource_version, 51);
+}
+
+#[test]
+fn a_write_during_a_list_outlives_it() {
+    let store = store();
+    store.apply(Projected::Own(pv("a", 100)));
+    store.begin_list();
+    store.apply(Projected::Own(pv("a", 100)));
+    store.wrote(pv("a", 105));
+    store.end_list(103);
+    assert_eq!(store.get("", "a").unwrap().meta.resource_version, 105);
+}
+
+#[test]
 fn responses_go_into_the_overlay_through_the_same_projection() {
     let store = store();
     store.wrote_json(&serde_json::to_vec(&volume("a", DRIVER)).unwrap()).unwrap();
