@@ -56,6 +56,7 @@ scenarios![
     deletes::preconditions_guard_a_delete,
     patches::merge_patch_removes_with_null,
     patches::merge_patch_with_an_old_version_conflicts,
+    patches::a_patch_with_another_uid_is_invalid,
     patches::json_patch_test_guards,
     patches::strategic_patch_adds_a_finalizer,
     patches::strategic_patch_removes_a_finalizer,

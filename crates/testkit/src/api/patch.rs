@@ -9,7 +9,7 @@ use json_patch::{AddOperation, PatchOperation};
 use serde_json::Value;
 
 use super::doc;
-use super::failure::Failure;
+use super::failure::{Cause, Failure};
 use super::resources::Resource;
 use super::store::{Object, Store};
 use super::write::Target;
@@ -51,7 +51,7 @@ impl Store {
         patch: &Value,
     ) -> Result<Arc<Object>, Failure> {
         let old = Arc::clone(self.find(target)?);
-        let new = apply(&old.value, kind, patch)?;
+        let mut new = apply(&old.value, kind, patch)?;
         let version = doc::text(&new, "/metadata/resourceVersion");
         if version != old.version.to_string() && !matches!(version, "" | "0") {
             return Err(Failure::modified(target.resource, &target.name));
@@ -61,6 +61,16 @@ impl Store {
             if doc::at(&new, &pointer) != doc::at(&old.value, &pointer) {
                 return Err(Failure::bad_request(format!("a patch cannot change the {field} of an object")));
             }
+        }
+        let uid = doc::text(&new, "/metadata/uid");
+        if !uid.is_empty() && uid != doc::text(&old.value, "/metadata/uid") {
+            // What is a precondition of an update is for a patch a change of the field. Only the status of a custom resource
+            // is taken without a look at the metadata.
+            if !(target.resource.custom && target.status) {
+                let cause = Cause::invalid("metadata.uid", &uid.into(), "field is immutable");
+                return Err(Failure::invalid(target.resource, &target.name, &[cause]));
+            }
+            doc::copy(&old.value, &mut new, &["metadata", "uid"]);
         }
         self.replace(target, &old, new)
     }

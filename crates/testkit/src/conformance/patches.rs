@@ -39,6 +39,24 @@ pub(super) async fn merge_patch_with_an_old_version_conflicts(subject: Subject) 
     subject.patch("Lease", "l", "merge", &patch).await?.refused(409, "Conflict", message)
 }
 
+pub(super) async fn a_patch_with_another_uid_is_invalid(subject: Subject) -> anyhow::Result<()> {
+    let made = subject.create(&subject.claim("c")).await?.ok()?;
+    let message =
+        "PersistentVolumeClaim \"c\" is invalid: metadata.uid: Invalid value: \"other\": field is immutable";
+    let patch = json!({"metadata": {"uid": "other", "annotations": {"a": "1"}}});
+    for kind in ["merge", "strategic"] {
+        let answer = subject.patch("PersistentVolumeClaim", "c", kind, &patch).await?;
+        answer.refused(422, "Invalid", message)?;
+    }
+    let patch = json!({"metadata": {"uid": "other"}, "status": {"phase": "Lost"}});
+    subject
+        .patch("PersistentVolumeClaim", "c/status", "merge", &patch)
+        .await?
+        .refused(422, "Invalid", message)?;
+    let patch = json!({"metadata": {"uid": made["metadata"]["uid"], "annotations": {"a": "1"}}});
+    subject.patch("PersistentVolumeClaim", "c", "merge", &patch).await?.ok().map(drop)
+}
+
 pub(super) async fn json_patch_test_guards(subject: Subject) -> anyhow::Result<()> {
     subject.create(&subject.lease("l")).await?.ok()?;
     let patch = json!([
