@@ -13,7 +13,7 @@ use tokio::time::Instant;
 pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How many claims are kept whole.
-const CLAIMS: usize = 200;
+const CLAIMS: usize = 1000;
 
 #[derive(Debug, Default)]
 pub(super) struct Memory {
