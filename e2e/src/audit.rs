@@ -60,7 +60,8 @@ pub(crate) fn mark(log: &Path) -> Result<Mark> {
 /// Counts the calls since `mark` of programs whose user agent starts with `agent`.
 pub(crate) fn count(log: &Path, mark: Mark, agent: &str) -> Result<Counts> {
     let text = fs::read(log).with_context(|| format!("cannot read {}", log.display()))?;
-    Ok(count_lines(text.get(mark.0..).unwrap_or_default(), agent))
+    let since = text.get(mark.0..).context("the audit log was begun anew: nothing can be counted")?;
+    Ok(count_lines(since, agent))
 }
 
 fn count_lines(text: &[u8], agent: &str) -> Counts {

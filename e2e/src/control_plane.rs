@@ -76,6 +76,8 @@ pub(crate) fn api_server(spec: &Spec, pki: &Pki) -> Result<Component> {
             format!("--audit-policy-file={}", policy.display()),
             format!("--audit-log-path={}", audit_log(spec).display()),
             "--audit-log-mode=blocking".into(),
+            // In MiB. At the default of 100 it is begun anew, and calls get lost that somebody counts.
+            "--audit-log-maxsize=1000000".into(),
         ]),
     ))
 }
