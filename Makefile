@@ -12,7 +12,7 @@ CARGO_LAB := $(STATIC) cargo build --locked --workspace --bins --profile lab --t
 # Part of a scenario's name: make e2e FILTER=lease
 FILTER ?=
 
-.PHONY: help build test lint demo e2e bench images deps docs generate clean lab need-root
+.PHONY: help build test lint demo e2e oldest bench images deps docs generate clean lab need-root
 
 help: ## List what can be done
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -40,6 +40,9 @@ demo: need-root lab ## Watch a volume's first and last day on a real cluster (ro
 
 e2e: need-root lab ## Only the scenarios on a real control plane and node; FILTER=part-of-a-name (root)
 	@$(LAB) test $(FILTER)
+
+oldest: need-root lab ## The scenarios on the oldest Kubernetes that can be built, once ten minutes; FILTER as above (root)
+	@$(LAB) --oldest test $(FILTER)
 
 bench: need-root lab ## Measure memory, latency and API calls; BASELINE_BIN_DIR=dir compares (root)
 	@$(LAB) bench

@@ -7,6 +7,7 @@ use anyhow::Result;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use crate::outside::{self, Request};
+use crate::programs::Release;
 use crate::spec::{Extent, Task};
 use crate::{bench, init, inside, leftovers, places, programs, progress};
 
@@ -46,6 +47,13 @@ fn command() -> Command {
                 .global(true)
                 .action(ArgAction::SetTrue)
                 .help("A node with our images, but nothing of ours deployed"),
+        )
+        .arg(
+            Arg::new("oldest")
+                .long("oldest")
+                .global(true)
+                .action(ArgAction::SetTrue)
+                .help("The oldest Kubernetes that can be built instead of the newest"),
         )
         .arg(
             Arg::new("command").num_args(1..).last(true).value_name("COMMAND").help("What to run in the lab"),
@@ -106,7 +114,8 @@ fn command() -> Command {
 pub(crate) fn run() -> Result<ExitCode> {
     let matches = command().get_matches();
     let extent = extent(&matches);
-    let request = |task: Task, extent: Extent| outside::run(Request { task, extent });
+    let kubernetes = if matches.get_flag("oldest") { Release::Oldest } else { Release::Newest };
+    let request = |task: Task, extent: Extent| outside::run(Request { task, extent, kubernetes });
     match matches.subcommand() {
         None => {
             let words: Vec<String> = matches.get_many("command").into_iter().flatten().cloned().collect();
@@ -135,7 +144,7 @@ pub(crate) fn run() -> Result<ExitCode> {
         }
         Some(("build", _)) => {
             let repository = places::repository()?;
-            programs::provide(&repository)?;
+            programs::provide(&repository, kubernetes)?;
             outside::binaries(&repository)?;
             Ok(ExitCode::SUCCESS)
         }

@@ -24,6 +24,7 @@ const SIGNALLED: [u8; 3] = [129, 130, 143];
 pub(crate) struct Request {
     pub(crate) task: Task,
     pub(crate) extent: Extent,
+    pub(crate) kubernetes: programs::Release,
 }
 
 /// Starts a lab, does the task, leaves nothing behind.
@@ -35,7 +36,7 @@ pub(crate) fn run(request: Request) -> Result<ExitCode> {
     packages::check(request.extent >= Extent::Node)?;
     leftovers::sweep(false)?;
     let repository = places::repository()?;
-    let programs = programs::provide(&repository)?;
+    let programs = programs::provide(&repository, request.kubernetes)?;
     let binaries = if request.extent >= Extent::Images { binaries(&repository)? } else { Vec::new() };
 
     let before = leftovers::Machine::look()?;

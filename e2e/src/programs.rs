@@ -43,22 +43,6 @@ const MODULES: &[Module] = &[
         programs: &[("etcd", "go.etcd.io/etcd/server/v3", Fit::AtLeast)],
     },
     Module {
-        folder: "kubernetes",
-        requires: "k8s.io/kubernetes",
-        tags: "",
-        stamped: true,
-        own_source: None,
-        programs: &[
-            ("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver", Fit::AtLeast),
-            // None of these may be newer than the API server, so only the same minor version fits.
-            ("kube-controller-manager", "k8s.io/kubernetes/cmd/kube-controller-manager", Fit::SameMinor),
-            ("kube-scheduler", "k8s.io/kubernetes/cmd/kube-scheduler", Fit::SameMinor),
-            ("kubelet", "k8s.io/kubernetes/cmd/kubelet", Fit::SameMinor),
-            ("kube-proxy", "k8s.io/kubernetes/cmd/kube-proxy", Fit::SameMinor),
-            ("kubectl", "k8s.io/kubernetes/cmd/kubectl", Fit::AtLeast),
-        ],
-    },
-    Module {
         folder: "containerd",
         requires: "github.com/containerd/containerd/v2",
         tags: "no_btrfs,no_zfs,no_devmapper",
@@ -93,13 +77,61 @@ const MODULES: &[Module] = &[
     },
 ];
 
+/// The Kubernetes that a lab runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Release {
+    Newest,
+    /// The oldest whose modules can still be had.
+    Oldest,
+}
+
+impl Release {
+    fn module(self) -> &'static Module {
+        match self {
+            Self::Newest => &NEWEST,
+            Self::Oldest => &OLDEST,
+        }
+    }
+}
+
+const NEWEST: Module = Module {
+    folder: "kubernetes",
+    requires: "k8s.io/kubernetes",
+    tags: "",
+    stamped: true,
+    own_source: None,
+    programs: &[
+        ("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver", Fit::AtLeast),
+        // None of these may be newer than the API server, so only the same minor version fits.
+        ("kube-controller-manager", "k8s.io/kubernetes/cmd/kube-controller-manager", Fit::SameMinor),
+        ("kube-scheduler", "k8s.io/kubernetes/cmd/kube-scheduler", Fit::SameMinor),
+        ("kubelet", "k8s.io/kubernetes/cmd/kubelet", Fit::SameMinor),
+        ("kube-proxy", "k8s.io/kubernetes/cmd/kube-proxy", Fit::SameMinor),
+        ("kubectl", "k8s.io/kubernetes/cmd/kubectl", Fit::AtLeast),
+    ],
+};
+
+const OLDEST: Module = Module {
+    folder: "kubernetes-oldest",
+    programs: &[
+        // A newer one would not be the oldest.
+        ("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver", Fit::SameMinor),
+        ("kube-controller-manager", "k8s.io/kubernetes/cmd/kube-controller-manager", Fit::SameMinor),
+        ("kube-scheduler", "k8s.io/kubernetes/cmd/kube-scheduler", Fit::SameMinor),
+        ("kubelet", "k8s.io/kubernetes/cmd/kubelet", Fit::SameMinor),
+        ("kube-proxy", "k8s.io/kubernetes/cmd/kube-proxy", Fit::SameMinor),
+        ("kubectl", "k8s.io/kubernetes/cmd/kubectl", Fit::SameMinor),
+    ],
+    ..NEWEST
+};
+
 /// Where each program is.
 pub(crate) type Programs = BTreeMap<String, PathBuf>;
 
 /// Finds or builds every program of the cluster.
-pub(crate) fn provide(repository: &Path) -> Result<Programs> {
+pub(crate) fn provide(repository: &Path, release: Release) -> Result<Programs> {
     let mut programs = Programs::new();
-    for module in MODULES {
+    for module in [release.module()].into_iter().chain(MODULES) {
         provide_module(repository, module, &mut programs)
             .with_context(|| format!("cannot provide the programs of e2e/programs/{}", module.folder))?;
     }
