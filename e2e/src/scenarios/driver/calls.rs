@@ -78,6 +78,13 @@ impl<'a> Calls<'a> {
         Ok(())
     }
 
+    /// The account's rules suffice.
+    pub(super) fn none_forbidden(&self, what: &str) -> Result<()> {
+        let forbidden = self.sum(|call| call.code == 403);
+        ensure!(forbidden == 0, "{what}: calls were forbidden:\n{}", self.table());
+        Ok(())
+    }
+
     fn table(&self) -> String {
         audit::table(&self.counts.borrow())
     }

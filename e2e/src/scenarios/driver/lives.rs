@@ -5,17 +5,25 @@ use anyhow::{Context, Error, Result};
 use testkit::stage::Outcome;
 use testkit::stage::claims::Stage;
 
+use super::calls::Calls;
+use super::containers::{self, Container};
+use super::rules::scale;
 use super::{CLASS, LIMIT};
 use crate::cluster::Cluster;
-use crate::deploy::DRIVER;
+use crate::deploy::{self, DRIVER};
 use crate::node;
 use crate::scenarios::{Scenario, scenario};
+use crate::sidecars::SNAPSHOT_CONTROLLER;
 use crate::spec::Extent;
 use crate::workload::{Claim, Mode, Workload};
 
 #[allow(missing_docs, unreachable_pub)]
 #[path = "../../../../crates/csi-attacher/tests/shared/shared.rs"]
 mod attaching;
+// Indexing a JSON value cannot panic.
+#[allow(missing_docs, unreachable_pub, clippy::indexing_slicing)]
+#[path = "../../../../crates/snapshot-controller/tests/shared/shared.rs"]
+mod binding;
 #[allow(missing_docs, unreachable_pub)]
 #[path = "../../../../crates/csi-resizer/tests/shared/shared.rs"]
 mod growing;
@@ -32,6 +40,7 @@ pub(super) fn all() -> Vec<Scenario> {
     all.extend(attached());
     all.extend(grown());
     all.extend(snapshotted());
+    all.extend(bound());
     all
 }
 
@@ -174,5 +183,84 @@ async fn snapshotting(
         work.delete_claim(claim).await?;
         work.volume_gone(&volume, LIMIT).await?;
     }
+    played
+}
+
+fn bound() -> Vec<Scenario> {
+    macro_rules! shared {
+        ($of:ident, $name:ident) => {
+            scenario(concat!("shared_", stringify!($name)), Extent::Driver, |cluster| {
+                Box::pin(binding(cluster, async |stage| binding::$of::$name(&stage).await))
+            })
+        };
+    }
+    vec![
+        shared!(snapshots, a_snapshot_is_bound_and_goes_with_its_content),
+        shared!(snapshots, a_snapshot_without_a_class_gets_the_default),
+        shared!(snapshots, a_retained_snapshot_is_bound_again),
+        shared!(snapshots, a_content_of_another_snapshot_is_left_alone),
+        shared!(snapshots, a_claim_is_protected_while_it_is_cut),
+        shared!(snapshots, a_snapshot_that_is_restored_from_stays),
+        shared!(snapshots, a_class_may_come_late_for_a_snapshot),
+        shared!(snapshots, a_class_of_another_driver_is_refused),
+        shared!(snapshots, a_snapshot_that_lost_its_content_says_so),
+        shared!(groups, a_group_is_taken_and_goes_with_its_members),
+        shared!(groups, a_member_goes_no_sooner_than_its_group),
+        scenario("shared_the_other_replica_goes_on", Extent::Driver, |cluster| {
+            Box::pin(other_replica(cluster))
+        }),
+    ]
+}
+
+/// Plays a scenario with two claims. The rules of the controller's manifest suffice for it.
+async fn binding(cluster: &Cluster, play: impl AsyncFnOnce(binding::stage::Stage) -> Outcome) -> Result<()> {
+    let (work, label) = (Workload::new(cluster, "default"), ("example.com/shared", "binding"));
+    let claims = ["shared-one", "shared-two"];
+    let mut volumes = Vec::new();
+    for name in claims {
+        work.create_claim(&Claim { name, class: CLASS, mode: Mode::Filesystem }).await?;
+        work.label_claim(name, label).await?;
+        volumes.push(work.bound(name, LIMIT).await?.name);
+    }
+    let stage = binding::stage::Stage {
+        client: cluster.client.clone(),
+        driver: DRIVER.to_owned(),
+        namespace: "default".to_owned(),
+        claims: claims.map(str::to_owned),
+        label: (label.0.to_owned(), label.1.to_owned()),
+        prefix: "shared".to_owned(),
+    };
+    let calls = Calls::of(cluster, SNAPSHOT_CONTROLLER)?;
+    let played = play(stage).await.map_err(Error::msg);
+    calls.settle().await?;
+    for (claim, volume) in claims.iter().zip(volumes) {
+        work.delete_claim(claim).await?;
+        work.volume_gone(&volume, LIMIT).await?;
+    }
+    played?;
+    calls.none_forbidden("a shared scenario")
+}
+
+/// Of two replicas the leader is stopped in its tracks until the other leads, and then goes on where it was: too late.
+async fn other_replica(cluster: &Cluster) -> Result<()> {
+    scale(cluster, SNAPSHOT_CONTROLLER, 2).await?;
+    let played = binding(cluster, async |stage| {
+        let mut stopped = None;
+        let stop = async |leader: &str| {
+            let container = Container { pod: leader.to_owned(), name: SNAPSHOT_CONTROLLER.container };
+            let id = containers::signal(cluster, &container, "SIGSTOP").await;
+            stopped = Some(id.map_err(|error| format!("{error:#}"))?);
+            Ok(())
+        };
+        let played = binding::snapshots::the_other_replica_goes_on(&stage, stop).await;
+        if let Some(id) = stopped {
+            // Kubelet may have lost patience with it, and there is another container by now.
+            drop(containers::signal_by_id(cluster, &id, "SIGCONT"));
+        }
+        played
+    })
+    .await;
+    scale(cluster, SNAPSHOT_CONTROLLER, 1).await?;
+    deploy::ready(cluster).await?;
     played
 }
