@@ -77,7 +77,8 @@ pub(crate) async fn run<C: Calls + PartialEq>(
     stop: CancellationToken,
 ) {
     let series = parts.context.metrics.workqueues().queue(C::WORDS.queue);
-    let queue = Queue::with_metrics(parts.flags.common.backoff(), series);
+    let backoff = parts.flags.common.spread_backoff(&parts.context.random);
+    let queue = Queue::with_metrics(backoff, series);
     let (memory, stopping) = (memory::Memory::default(), AtomicBool::new(false));
     let shared = Arc::new(Shared { parts, naming, stores, queue, memory, stopping });
     let stopping = async {

@@ -44,7 +44,7 @@ impl Leading {
                 distributed: flags.distributed,
                 note_volume_mode: flags.note_volume_mode,
             },
-            backoff: flags.common.backoff(),
+            backoff: flags.common.spread_backoff(&context.random),
             client: self.client.clone(),
             context: context.clone(),
             recorder: sink.recorder(events::COMPONENT),

@@ -9,6 +9,7 @@ use crate::exit::Exit;
 use crate::flags::Parsed;
 use crate::gates::Gates;
 use crate::queue::Backoff;
+use crate::random::Random;
 
 /// What the command lines of all controller sidecars say. Flags that a binary does not have are at their neutral value.
 #[derive(Clone, Debug)]
@@ -33,6 +34,8 @@ pub struct CommonFlags {
     pub retry_start: Duration,
     /// Longest back-off.
     pub retry_max: Duration,
+    /// By which part at most later back-offs are shorter, at random.
+    pub retry_jitter: f64,
     /// Leader election, if there is one.
     pub election: Option<ElectionFlags>,
 }
@@ -52,6 +55,7 @@ impl CommonFlags {
             budget: Budget { qps: parsed.float("kube-api-qps"), burst: parsed.int("kube-api-burst") },
             retry_start: parsed.duration("retry-interval-start"),
             retry_max: parsed.duration("retry-interval-max"),
+            retry_jitter: jitter(parsed)?,
             election: ElectionFlags::read(parsed)?,
             parsed: parsed.clone(),
             gates,
@@ -62,10 +66,23 @@ impl CommonFlags {
     pub fn backoff(&self) -> Backoff {
         Backoff::exponential(self.retry_start, self.retry_max)
     }
+
+    /// The same with the jitter that was asked for.
+    pub fn spread_backoff(&self, random: &Random) -> Backoff {
+        self.backoff().with_jitter(self.retry_jitter, random)
+    }
 }
 
 fn non_empty(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
+}
+
+fn jitter(parsed: &Parsed) -> Result<f64, Exit> {
+    let jitter = parsed.float("retry-interval-jitter");
+    if (0.0..=1.0).contains(&jitter) {
+        return Ok(jitter);
+    }
+    Err(Exit::failure(1, "--retry-interval-jitter must be from 0 to 1: it is a part of the wait"))
 }
 
 /// With none, upstream probes its driver for ever and never hears an answer. Who has no driver has no such flag.

@@ -7,7 +7,7 @@ use super::Binary::{
     self, Attacher as A, ClusterDriverRegistrar as D, Hostpath as H, Livenessprobe as L,
     NodeDriverRegistrar as N, Provisioner as P, Resizer as R, SnapshotController as C, Snapshotter as S,
 };
-use super::Kind::{self, Bool, Duration, Int, Text};
+use super::Kind::{self, Bool, Duration, Float64, Int, Text};
 use super::table::{Flag, Origin};
 
 /// The strict mode's own flag.
@@ -93,6 +93,14 @@ static ADDITIONS: &[Row] = &[
         &[R],
         Origin::Ours,
         "Take the driver's ResourceExhausted for its last word, as csi-provisioner does.",
+    ),
+    (
+        "retry-interval-jitter",
+        Float64,
+        &[S, C],
+        Origin::Ours,
+        "By which part at most, at random, the wait before a fourth or later try is shorter, so that what failed together is \
+         not tried together; from 0, which is upstream's schedule, to 1.",
     ),
     ("provisioning-retry-count", Int, &[P], Origin::NoEffect("failures are retried for ever"), "No effect."),
     ("deletion-retry-count", Int, &[P], Origin::NoEffect("failures are retried for ever"), "No effect."),

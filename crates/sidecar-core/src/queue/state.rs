@@ -118,7 +118,7 @@ impl<K: Key> State<K> {
     }
 
     pub(super) fn next_delay(&mut self, key: &K, now: Instant) -> Duration {
-        let delay = self.backoff.delay(self.failures.count(key));
+        let delay = self.backoff.spread_delay(self.failures.count(key));
         delay.max(self.backoff.bucket_delay(now))
     }
 

@@ -129,6 +129,37 @@ fn huge_failure_counts_stay_at_the_cap() {
     assert_eq!(from_zero.delay(5), Duration::ZERO);
 }
 
+/// The first waits stay, the others are spread downwards, and the same seed spreads them alike.
+#[tokio::test(start_paused = true)]
+async fn jitter_makes_later_waits_shorter_and_never_longer() {
+    let waits = async |part: f64, seed: u64| {
+        let backoff = Backoff::exponential(SECOND, SECOND * 300)
+            .with_jitter(part, &crate::random::Random::seeded(seed));
+        let queue = Queue::with_backoff(backoff);
+        let mut waits = Vec::new();
+        for _ in 0..12 {
+            let start = Instant::now();
+            queue.add_rate_limited("a");
+            queue.get().await;
+            waits.push(start.elapsed());
+            queue.done(&"a");
+        }
+        waits
+    };
+    let plain = waits(0.0, 1).await;
+    assert_eq!(plain[11], SECOND * 300);
+    let spread = waits(0.5, 1).await;
+    assert_eq!(plain[..3], spread[..3]);
+    // A timer is a millisecond late at most.
+    let late = std::time::Duration::from_millis(1);
+    for (plain, spread) in plain[3..].iter().zip(&spread[3..]) {
+        assert!(*spread <= *plain + late && *spread >= *plain / 2, "{spread:?} instead of {plain:?}");
+    }
+    assert!(plain[3..].iter().zip(&spread[3..]).all(|(plain, spread)| spread < plain));
+    assert_eq!(waits(0.5, 1).await, spread);
+    assert_ne!(waits(0.5, 2).await, spread);
+}
+
 #[tokio::test(start_paused = true)]
 async fn shutdown_drains_what_is_queued_and_drops_what_is_delayed() {
     let queue = queue();

@@ -17,6 +17,7 @@ mod classes;
 mod deletion;
 mod distributed;
 mod groups;
+mod jitter;
 mod leadership;
 mod members;
 mod metrics;
