@@ -99,17 +99,51 @@ impl CallFailed {
     /// snapshot that nobody knows yet (sheet 7).
     pub fn is_final(&self) -> bool {
         match self {
-            Self::Refused(status) => !matches!(
-                status.code(),
-                Code::Cancelled
-                    | Code::DeadlineExceeded
-                    | Code::Unavailable
-                    | Code::ResourceExhausted
-                    | Code::Aborted
-            ),
+            Self::Refused(status) => !leaves_open(status.code()),
             Self::Nonsense(_) => false,
         }
     }
+}
+
+/// Why a driver does not tell about a snapshot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LookFailed {
+    /// It knows no such snapshot.
+    Unknown(String),
+    /// It could not answer now.
+    Open(String),
+    /// It refused, or could not even be asked.
+    Refused(String),
+}
+
+impl LookFailed {
+    /// What an error of the driver means. `text` is what is said about it.
+    fn of(code: Code, text: String) -> Self {
+        match code {
+            Code::NotFound => Self::Unknown(text),
+            code if leaves_open(code) => Self::Open(text),
+            _ => Self::Refused(text),
+        }
+    }
+
+    /// What is said about it.
+    pub fn into_text(self) -> String {
+        match self {
+            Self::Unknown(text) | Self::Open(text) | Self::Refused(text) => text,
+        }
+    }
+}
+
+/// Whether an error with this code leaves open what the driver does.
+fn leaves_open(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Cancelled
+            | Code::DeadlineExceeded
+            | Code::Unavailable
+            | Code::ResourceExhausted
+            | Code::Aborted
+    )
 }
 
 /// The calls for one kind of content, and what of their answers goes into its status.
@@ -140,7 +174,7 @@ pub trait Calls: Content {
         capabilities: Capabilities,
         secrets: Pairs,
         options: CallOptions,
-    ) -> impl Future<Output = Result<Answer, String>> + Send;
+    ) -> impl Future<Output = Result<Answer, LookFailed>> + Send;
 
     /// Has it deleted.
     fn delete(

@@ -9,7 +9,9 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use sidecar_core::objects::{GroupContent, GroupContentStatus, GroupMember};
 
-use super::{Answer, CallFailed, Calls, Capabilities, Changes, Member, Pairs, moment, nanoseconds};
+use super::{
+    Answer, CallFailed, Calls, Capabilities, Changes, LookFailed, Member, Pairs, moment, nanoseconds,
+};
 use crate::content::{Content, GROUP};
 
 impl Calls for GroupContent {
@@ -62,22 +64,27 @@ impl Calls for GroupContent {
         _: Capabilities,
         secrets: Pairs,
         options: CallOptions,
-    ) -> Result<Answer, String> {
+    ) -> Result<Answer, LookFailed> {
         let (view, name, snapshot_ids) = (self.view(), &self.meta.name, self.members());
-        let Some(group) = view.any_handle() else { return Err(GROUP.nothing_to_list(name)) };
+        let Some(group) = view.any_handle() else {
+            return Err(LookFailed::Refused(GROUP.nothing_to_list(name)));
+        };
         if snapshot_ids.is_empty() {
-            return Err(format!(
+            return Err(LookFailed::Refused(format!(
                 "cannot list group snapshot {name}. No snapshots found in the group snapshot content"
-            ));
+            )));
         }
         let group_snapshot_id = group.to_owned();
         let request = GetVolumeGroupSnapshotRequest { group_snapshot_id, snapshot_ids, secrets };
-        let found = match connection.get_volume_group_snapshot(request, options).await {
-            Ok(answer) => answer.group_snapshot.ok_or("the driver's answer has no group snapshot".to_owned()),
-            Err(status) => Err(status_text(&status)),
+        let found = connection.get_volume_group_snapshot(request, options).await;
+        let found = found
+            .map_err(|status| LookFailed::of(status.code(), GROUP.not_listed(name, &status_text(&status))))?;
+        let Some(found) = found.group_snapshot else {
+            let error = "the driver's answer has no group snapshot";
+            return Err(LookFailed::Refused(GROUP.not_listed(name, error)));
         };
-        let found: Answer = found.map_err(|error| GROUP.not_listed(name, &error))?.into();
-        let handle = view.given.or(view.handle()).unwrap_or_default().to_owned();
+        let (found, handle) =
+            (Answer::from(found), view.given.or(view.handle()).unwrap_or_default().to_owned());
         // The list of a group that was there before its content stays empty: the snapshot controller would make contents
         // for its entries, beside those that an administrator has made.
         let members = if view.is_dynamic { found.members } else { Vec::new() };

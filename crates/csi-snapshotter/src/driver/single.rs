@@ -11,7 +11,7 @@ use sidecar_core::go_text::quote;
 use sidecar_core::objects::{ContentStatus, SnapshotContent};
 use tracing::info;
 
-use super::{Answer, CallFailed, Calls, Capabilities, Changes, Pairs, moment, nanoseconds};
+use super::{Answer, CallFailed, Calls, Capabilities, Changes, LookFailed, Pairs, moment, nanoseconds};
 use crate::content::{Content, SINGLE};
 
 impl Calls for SnapshotContent {
@@ -64,14 +64,14 @@ impl Calls for SnapshotContent {
         capabilities: Capabilities,
         secrets: Pairs,
         options: CallOptions,
-    ) -> Result<Answer, String> {
+    ) -> Result<Answer, LookFailed> {
         let view = self.view();
         let handle = view.given.or(view.handle()).unwrap_or_default().to_owned();
         if !capabilities.lists && !capabilities.gets {
             return Ok(Answer { handle, ready: true, ..Answer::default() });
         }
         let Some(id) = view.any_handle().map(str::to_owned) else {
-            return Err(SINGLE.nothing_to_list(view.name()));
+            return Err(LookFailed::Refused(SINGLE.nothing_to_list(view.name())));
         };
         let found = if capabilities.gets {
             let request = GetSnapshotRequest { snapshot_id: id.clone(), secrets };
@@ -84,9 +84,12 @@ impl Calls for SnapshotContent {
             Ok(Some(snapshot)) => Ok(Answer { handle, ..snapshot.into() }),
             Ok(None) => {
                 let error = format!("can not find snapshot for snapshotID {id}");
-                Err(SINGLE.not_listed(view.name(), &error))
+                Err(LookFailed::Unknown(SINGLE.not_listed(view.name(), &error)))
             }
-            Err(status) => Err(SINGLE.not_listed(view.name(), &status_text(&status))),
+            Err(status) => {
+                let text = SINGLE.not_listed(view.name(), &status_text(&status));
+                Err(LookFailed::of(status.code(), text))
+            }
         }
     }
 

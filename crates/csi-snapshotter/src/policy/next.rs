@@ -13,7 +13,7 @@ use crate::content::View;
 pub struct Past {
     /// The last call to take the snapshot has been answered, and the answer is written down.
     pub settled: bool,
-    /// The driver has deleted the snapshot.
+    /// The driver has deleted the snapshot, or there is none that we may delete.
     pub deleted: bool,
     /// The driver does not tell about the snapshot, although it says that it does.
     pub untold: bool,
@@ -36,6 +36,8 @@ pub enum Step {
     Unmark,
     /// Have the driver delete the snapshot.
     Delete,
+    /// The same for one that was there before the content and that nobody has looked at: find out whose it is first.
+    FindAndDelete,
     /// Take out of the status what says that there is a snapshot.
     Clear,
     /// Let the content go.
@@ -43,7 +45,7 @@ pub enum Step {
 }
 
 /// Whether the content is to go, unless a call to take its snapshot is still open.
-fn is_unwanted(view: &View<'_>) -> bool {
+pub fn is_unwanted(view: &View<'_>) -> bool {
     view.meta.deleting && (view.is_unbound() || view.being_deleted)
 }
 
@@ -89,9 +91,27 @@ fn remove(view: &View<'_>, past: Past, finalizer: &str) -> Step {
         // Upstream empties the status always. Where the content goes with our finalizer in the next moment, nobody could
         // read that.
         Some(_) if ours && outlives_us(view, finalizer) => Step::Clear,
+        None if ours && !past.deleted && is_unseen(view, finalizer) => Step::FindAndDelete,
         _ if view.meta.finalizers.has(finalizer) => Step::Release,
         _ => Step::Nothing,
     }
+}
+
+/// Whether it stands for a snapshot that was there before it, and was given up before its status could say so.
+///
+/// Upstream goes by the status alone: it lets such a content go, and what it stands for stays in the driver for ever, whatever the
+/// policy says (sheet 5.5, step 1a). There is a reason: a status without handle is also what is left of a snapshot that was
+/// deleted. Here our finalizer tells the two apart: it goes last, and to delete once more after a crash does no harm. A content that
+/// was never bound has not been given up by anybody, and a member goes with its group: both are let go as upstream does it.
+fn is_unseen(view: &View<'_>, finalizer: &str) -> bool {
+    let given_up = view.given.is_some() && !view.is_unbound() && !view.is_member;
+    given_up && view.meta.finalizers.has(finalizer)
+}
+
+/// Whether another content stands for this snapshot too (upstream issue 676), and is not on its way to have it deleted as well.
+pub fn is_kept_by(handle: &str, other: &View<'_>) -> bool {
+    let named = other.given == Some(handle) || other.handle() == Some(handle);
+    named && !(is_unwanted(other) && other.policy == DeletionPolicy::Delete)
 }
 
 /// Whether the content will still be there when we have let it go, so that its status must not name what is deleted.
@@ -235,5 +255,48 @@ mod tests {
         // A user has deleted the content, its snapshot lives.
         assert_eq!(step(&with(going("example.com/other"), ready("s")), OPEN, false), Step::Nothing);
         assert_eq!(step(&going("example.com/other"), OPEN, false), Step::Take);
+    }
+    #[test]
+    fn what_was_given_and_never_looked_at_is_found_before_it_goes() {
+        let source = |given: Value| {
+            let mut overlay = going(DELETED_MARK);
+            overlay["spec"] = given;
+            overlay
+        };
+        let given = json!({"source": {"volumeHandle": null, "snapshotHandle": "s"}});
+        let unseen = source(given.clone());
+        assert_eq!(step(&unseen, OPEN, false), Step::FindAndDelete);
+        assert_eq!(step(&unseen, DELETED, false), Step::Release);
+        let failed = with(unseen.clone(), json!({"error": {"message": "x"}, "readyToUse": false}));
+        assert_eq!(step(&failed, OPEN, false), Step::FindAndDelete, "it could not be looked at");
+        let mut retained = unseen.clone();
+        retained["spec"]["deletionPolicy"] = json!("Retain");
+        assert_eq!(step(&retained, OPEN, false), Step::Release);
+        let mut unbound = unseen.clone();
+        unbound["spec"]["volumeSnapshotRef"] = json!({"uid": null});
+        assert_eq!(step(&unbound, OPEN, false), Step::Release, "nobody has given it up");
+        let mut member = unseen.clone();
+        member["metadata"]["annotations"]["groupsnapshot.storage.k8s.io/volumeGroupSnapshotHandle"] =
+            json!("g");
+        assert_eq!(step(&member, OPEN, false), Step::Release, "it goes with its group");
+        let grouped = with(unseen.clone(), json!({"volumeGroupSnapshotHandle": "g"}));
+        assert_eq!(step(&grouped, OPEN, false), Step::Release);
+        let mut released = unseen;
+        released["metadata"]["finalizers"] = json!(["example.com/held"]);
+        assert_eq!(step(&released, OPEN, false), Step::Nothing, "the status was emptied after a deletion");
+    }
+
+    #[test]
+    fn a_snapshot_is_kept_by_whoever_names_it_and_does_not_give_it_up() {
+        let kept = |overlay: &Value| is_kept_by("s", &content(overlay).view());
+        let given =
+            |handle: &str| json!({"spec": {"source": {"volumeHandle": null, "snapshotHandle": handle}}});
+        assert!(kept(&given("s")) && !kept(&given("other")));
+        assert!(kept(&json!({"status": {"snapshotHandle": "s"}})));
+        let mut unwanted = going(DELETED_MARK);
+        unwanted["status"] = json!({"snapshotHandle": "s"});
+        assert!(!kept(&unwanted), "both are to have it deleted");
+        unwanted["spec"] = json!({"deletionPolicy": "Retain"});
+        assert!(kept(&unwanted));
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Shared;
 use super::sync::Stop;
 use crate::content::{Class, View};
-use crate::driver::{Answer, Calls, Pairs};
+use crate::driver::{Answer, Calls, LookFailed, Pairs};
 use crate::policy::inputs;
 
 impl<C: Calls> Shared<C> {
@@ -13,7 +13,7 @@ impl<C: Calls> Shared<C> {
     pub(super) async fn look(&self, content: &Arc<C>) -> Result<Arc<C>, Stop> {
         let told = match self.ask(content).await {
             Ok(answer) => self.learn(content, &answer).await,
-            Err(problem) => Err(Stop::Failed(problem)),
+            Err(failed) => Err(Stop::Failed(failed.into_text())),
         };
         match told {
             Err(Stop::Failed(problem)) => Err(self.not_taken(content, problem).await),
@@ -25,7 +25,8 @@ impl<C: Calls> Shared<C> {
     pub(super) async fn look_or_take(&self, content: &Arc<C>) -> Result<Arc<C>, Stop> {
         match self.ask(content).await {
             Ok(answer) => self.learn(content, &answer).await,
-            Err(problem) => {
+            Err(failed) => {
+                let problem = failed.into_text();
                 tracing::info!(v = 3, content = %content.meta().name, err = problem, "The driver does not tell");
                 self.memory.untold(content.meta());
                 self.take(content).await
@@ -33,8 +34,9 @@ impl<C: Calls> Shared<C> {
         }
     }
 
-    async fn ask(&self, content: &C) -> Result<Answer, String> {
-        let secrets = self.look_secrets(&content.view()).await?;
+    /// What the driver says about a snapshot.
+    pub(super) async fn ask(&self, content: &C) -> Result<Answer, LookFailed> {
+        let secrets = self.look_secrets(&content.view()).await.map_err(LookFailed::Refused)?;
         let Self { parts, .. } = self;
         content.look(&parts.connection, parts.driver.capabilities, secrets, self.call()).await
     }

@@ -22,6 +22,8 @@ struct Entry {
     marked: bool,
     /// How often it was found not to be ready.
     looks: u32,
+    /// How often the driver has refused to tell about it, when it was to be deleted.
+    refusals: u32,
 }
 
 impl Memory {
@@ -31,7 +33,13 @@ impl Memory {
 
     fn change<R>(&self, content: &Meta, change: impl FnOnce(&mut Entry) -> R) -> R {
         let mut known = self.lock();
-        let new = || Entry { uid: content.uid.clone(), past: Past::default(), marked: false, looks: 0 };
+        let new = || Entry {
+            uid: content.uid.clone(),
+            past: Past::default(),
+            marked: false,
+            looks: 0,
+            refusals: 0,
+        };
         let entry = known.entry(content.name.clone()).or_insert_with(new);
         if entry.uid != content.uid {
             *entry = new();
@@ -69,6 +77,14 @@ impl Memory {
 
     pub(super) fn deleted(&self, content: &Meta) {
         self.change(content, |entry| entry.past.deleted = true);
+    }
+
+    /// The driver has refused to tell about the snapshot that it is to delete. How often it has by now.
+    pub(super) fn refused(&self, content: &Meta) -> u32 {
+        self.change(content, |entry| {
+            entry.refusals = entry.refusals.saturating_add(1);
+            entry.refusals
+        })
     }
 
     /// The driver was asked about the snapshot in vain.

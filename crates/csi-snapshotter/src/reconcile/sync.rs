@@ -47,6 +47,7 @@ impl<C: Calls> Shared<C> {
                 Step::LookOrTake => self.look_or_take(&content).await,
                 Step::Unmark => self.unmark_at_last(&content).await,
                 Step::Delete => self.delete(&content).await,
+                Step::FindAndDelete => self.find_and_delete(&content).await,
                 Step::Clear => self.clear(&content).await,
                 Step::Release => self.release(&content).await,
             };

@@ -8,7 +8,7 @@ use csi_client::csi::{
     GetVolumeGroupSnapshotRequest, GetVolumeGroupSnapshotResponse,
 };
 use csi_client::{CallOptions, Connection, ConnectionSettings};
-use csi_snapshotter::driver::{Calls, Capabilities, Pairs};
+use csi_snapshotter::driver::{Calls, Capabilities, LookFailed, Pairs};
 use serde_json::{Value, json};
 use sidecar_core::cache::{Decoder, Json};
 use sidecar_core::objects::{GroupContent, Interest, Kind, Projected, SnapshotContent};
@@ -97,7 +97,10 @@ async fn group_delete_no_ids_handle_from_status_from_spec_missing_driver_error()
 #[tokio::test(start_paused = true)]
 async fn group_get_no_ids_handle_from_status_from_spec_missing_driver_error() {
     let (driver, connection) = driver();
-    let look = async |content: GroupContent| content.look(&connection, GROUPS, Pairs::new(), options()).await;
+    let look = async |content: GroupContent| {
+        let looked = content.look(&connection, GROUPS, Pairs::new(), options()).await;
+        looked.map_err(LookFailed::into_text)
+    };
     assert_eq!(
         look(of_group(&status(Some("g"), &[]))).await.unwrap_err(),
         "cannot list group snapshot group. No snapshots found in the group snapshot content"

@@ -26,3 +26,4 @@ mod shared_contents;
 mod simulation;
 mod startup;
 mod take;
+mod unseen;

@@ -308,13 +308,9 @@ async fn give_up(world: &World, wishes: &Shared, plan: &Plan) -> Result<(), Stri
         let mut wishes = wishes.lock().expect("nobody panics");
         wishes.wanted.remove(name);
         let names = plan.snapshots.iter().cloned();
-        // Nobody deletes a snapshot that was there before its content and has never been looked at.
-        let given = doc::present(&plan.object, "/spec/source/snapshotHandle");
-        let known = world.api().object(plan.kind, "", name).is_some_and(|object| is_ready(&object));
-        if plan.retained || (given && !known) {
-            wishes.retained.extend(names.clone());
-        }
-        if !plan.retained {
+        if plan.retained {
+            wishes.retained.extend(names);
+        } else {
             wishes.unwanted.extend(names);
         }
     }

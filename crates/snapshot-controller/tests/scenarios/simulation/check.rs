@@ -109,7 +109,7 @@ pub(super) fn settled(world: &World, wishes: &Wishes) -> Result<(), String> {
         }
     }
     members_are_ready(world)?;
-    no_more_than_is_needed(world, &state.told)
+    no_more_than_is_needed(world)
 }
 
 /// Every group has a member for each claim, and all are ready.
@@ -140,10 +140,7 @@ fn members_are_ready(world: &World) -> Result<(), String> {
 }
 
 /// Each content belongs to a snapshot, or was retained, and the driver has exactly what contents stand for.
-///
-/// What was there before and is deleted before its content says so in its status stays: it is the snapshotter's contract that it
-/// deletes what stands there.
-fn no_more_than_is_needed(world: &World, told: &BTreeSet<String>) -> Result<(), String> {
+fn no_more_than_is_needed(world: &World) -> Result<(), String> {
     let mut handles = BTreeSet::new();
     for content in world.api().objects(VSC) {
         let (name, owner) = (text(&content["metadata"]["name"]), &content["spec"]["volumeSnapshotRef"]);
@@ -171,8 +168,7 @@ fn no_more_than_is_needed(world: &World, told: &BTreeSet<String>) -> Result<(), 
         handles.extend(members.iter().map(|member| text(&member["snapshotHandle"])));
     }
     let there = world.driver().snapshots();
-    let excused = |id: &str| id.starts_with("old-") && !told.contains(id);
-    match there.iter().find(|(id, _)| !handles.contains(*id) && !excused(id)) {
+    match there.iter().find(|(id, _)| !handles.contains(*id)) {
         Some((id, name)) => Err(format!("the driver's snapshot {id} ({name}) is nobody's")),
         None => Ok(()),
     }
