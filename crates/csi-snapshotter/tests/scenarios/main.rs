@@ -25,5 +25,6 @@ mod shared;
 mod shared_contents;
 mod simulation;
 mod startup;
+mod store_and_queue;
 mod take;
 mod unseen;
