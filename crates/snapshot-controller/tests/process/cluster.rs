@@ -49,10 +49,7 @@ impl Subject for Cluster {
 
     /// One snapshot is ready already.
     fn new() -> Self {
-        let stand = Stand::alone(PROFILE);
-        stand.server.install("snapshot.storage.k8s.io");
-        stand.server.install("groupsnapshot.storage.k8s.io");
-        let mut cluster = Self { stand, kept: Value::Null };
+        let mut cluster = Self::empty();
         cluster.prepare();
         cluster.keep();
         cluster
@@ -90,6 +87,14 @@ impl Subject for Cluster {
 }
 
 impl Cluster {
+    /// Nothing is there but the kinds.
+    pub(crate) fn empty() -> Self {
+        let stand = Stand::alone(PROFILE);
+        stand.server.install("snapshot.storage.k8s.io");
+        stand.server.install("groupsnapshot.storage.k8s.io");
+        Self { stand, kept: Value::Null }
+    }
+
     fn prepare(&self) {
         self.create(json!({
             "apiVersion": "snapshot.storage.k8s.io/v1", "kind": "VolumeSnapshotClass", "metadata": {"name": "class"},

@@ -5,13 +5,21 @@
     clippy::needless_pass_by_value,
     reason = "helpers of tests, and json! makes values"
 )]
+// Shared with the lab, where its items are public.
+#![allow(unreachable_pub)]
 
 use testkit::process;
 
+#[path = "../shared/beside.rs"]
+mod beside;
 mod cluster;
 mod command_line;
+mod lives;
 mod rights;
 mod server;
+#[expect(dead_code, reason = "two replicas on one machine have the same name")]
+#[path = "../shared/shared.rs"]
+mod shared;
 mod signals;
 
 type Row = process::Row<cluster::Cluster>;

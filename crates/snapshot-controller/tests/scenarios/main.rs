@@ -11,9 +11,12 @@
 // Shared with the lab, where its items are public.
 #![allow(unreachable_pub)]
 
+#[path = "../shared/beside.rs"]
+mod beside;
 mod better;
 mod budget;
 mod classes;
+mod compared;
 mod deletion;
 mod distributed;
 mod groups;
