@@ -18,6 +18,7 @@ mod frames;
 mod index;
 mod overlay;
 mod reflector;
+mod skipped;
 mod slot;
 mod store;
 
@@ -25,6 +26,7 @@ pub use caches::{Borrowed, Cached, Caches};
 pub use decode::{
     DecodeError, Decoder, Event, Framing, Item, Json, Page, Protobuf, ProtobufError, Unreadable,
 };
+pub use skipped::SkippedObjects;
 pub use store::{Delta, Store, Subscription};
 
 #[cfg(test)]

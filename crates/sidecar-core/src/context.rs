@@ -175,9 +175,11 @@ impl Builder {
     /// The finished context.
     pub fn build(self) -> Context {
         let random = self.random.unwrap_or_else(|| Random::seeded(0));
+        let caches = self.caches.unwrap_or_else(|| Caches::new(random.fork()));
+        self.metrics.register(caches.skipped_objects());
         Context {
             clock: self.clock.unwrap_or_else(Clock::system),
-            caches: self.caches.unwrap_or_else(|| Caches::new(random.fork())),
+            caches,
             random,
             api: self.api,
             variables: self.variables,

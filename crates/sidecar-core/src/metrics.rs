@@ -12,9 +12,9 @@ mod workqueue;
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use prometheus::Registry;
 use prometheus::core::Collector;
 use prometheus::proto::MetricFamily;
+use prometheus::{IntCounter, Registry};
 
 pub use encode::{encode, go_float};
 pub use leader::LeaderMetrics;
@@ -97,7 +97,7 @@ impl Metrics {
     clippy::expect_used,
     reason = "fails only for invalid constant names, which every test run would show"
 )]
-fn constant<T>(made: prometheus::Result<T>) -> T {
+pub(crate) fn constant<T>(made: prometheus::Result<T>) -> T {
     made.expect("metric names in this crate are valid")
 }
 

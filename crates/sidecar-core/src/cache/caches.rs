@@ -1,12 +1,13 @@
 //! The stores of a process and the watches that feed them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 use super::reflector::Reflector;
+use super::skipped::SkippedObjects;
 use super::store::Store;
 use crate::objects::{
     Attachment, AttributesClass, Claim, Class, CsiNode, GroupContent, GroupSnapshot, GroupSnapshotClass,
@@ -56,6 +57,17 @@ macro_rules! caches {
             /// What keeps watches from getting through at the moment, in words for a person; empty if all is well.
             pub fn obstacles(&self) -> Vec<String> {
                 [$(self.shared.$field.store.obstacle(),)+].into_iter().flatten().collect()
+            }
+        }
+
+        impl Shared {
+            /// Kinds that are asked for, or were, by their plural names, and how many of their objects were skipped.
+            fn skipped(&self) -> Vec<(&'static str, u64)> {
+                let watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
+                [$((<$kind as Kind>::RESOURCE.plural, self.$field.store.skipped()),)+]
+                    .into_iter()
+                    .filter(|(kind, skipped)| *skipped > 0 || watches.is_asked_for(kind))
+                    .collect()
             }
         }
     };
@@ -164,6 +176,12 @@ impl Caches {
     /// The store of a kind, wanted or not.
     pub fn store<T: Cached>(&self) -> Store<T> {
         T::entry(self).store.clone()
+    }
+
+    /// Counts, kind by kind, the objects that nobody could read ([`Store::skipped`]). Does not keep the caches alive.
+    pub fn skipped_objects(&self) -> SkippedObjects {
+        let shared: Weak<Shared> = Arc::downgrade(&self.shared);
+        SkippedObjects::new(move || shared.upgrade().map(|shared| shared.skipped()).unwrap_or_default())
     }
 
     /// Ends the watches. The stores keep what they have.

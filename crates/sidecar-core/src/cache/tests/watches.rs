@@ -15,6 +15,7 @@ use tower::{BoxError, ServiceExt, service_fn};
 use super::super::{Caches, Store};
 use super::fixtures::{DRIVER, volume};
 use crate::api::{Budget, Connector, Purpose};
+use crate::metrics::Metrics;
 use crate::objects::{Class, Interest, Pod, PodIndex, Sections, Volume};
 use crate::random::Random;
 
@@ -282,11 +283,18 @@ fn broken() -> Value {
 async fn an_object_of_another_shape_is_skipped_by_a_watch() {
     let api = ApiServer::new();
     create(&api, "one");
-    let (_caches, store) = watching(&api).await;
+    let (caches, store) = watching(&api).await;
+    let metrics = Metrics::new();
+    metrics.register(caches.skipped_objects());
+    let series =
+        |count| format!("csi_sidecar_skipped_objects_total{{resource=\"persistentvolumes\"}} {count}\n");
+    assert!(metrics.text().contains(&series(0)), "a kind that is watched is there from the start");
     api.create(&broken()).unwrap();
     create(&api, "two");
     eventually("what comes after it", || store.exists("", "two")).await;
     assert_eq!((store.skipped(), store.exists("", "broken")), (1, false));
+    assert!(metrics.text().contains(&series(1)), "{}", metrics.text());
+    assert!(!metrics.text().contains("resource=\"pods\""), "nobody watches them");
     assert_eq!(api.count("watch", "persistentvolumes"), 1, "the watch goes on");
     // Resumed behind it, not in front of it.
     api.break_watches("PersistentVolume");
