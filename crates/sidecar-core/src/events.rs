@@ -5,9 +5,11 @@
 //! what tests of other projects wait for, is therefore the same as with upstream's sidecars.
 //!
 //! A controller holds a [`Recorder`], whose calls only put the event into a queue; an [`EventWriter`] task with an API
-//! client of its own, and hence a budget of its own, does the rest. A full queue drops events, never delays work.
+//! client of its own, and hence a budget of its own, does the rest. A full queue drops events, never delays work; what is
+//! dropped is counted, and said in the log from time to time.
 
 mod correlator;
+mod dropped;
 mod lru;
 mod reference;
 mod writer;
@@ -20,8 +22,10 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use prometheus::IntCounter;
 use tokio::sync::{mpsc, oneshot};
 
+use dropped::Dropped;
 pub use reference::ObjectRef;
 pub use writer::EventWriter;
 
@@ -78,14 +82,16 @@ pub struct EventSink {
     clock: Clock,
     random: Random,
     last_nanos: Arc<AtomicI64>,
+    dropped: Arc<Dropped>,
 }
 
 impl EventSink {
-    /// A queue, and the task that is to empty it.
-    pub fn new(clock: Clock, random: Random) -> (Self, EventWriter) {
+    /// A queue, and the task that is to empty it. What the queue cannot take is counted in `dropped`.
+    pub fn new(clock: Clock, random: Random, dropped: IntCounter) -> (Self, EventWriter) {
         let (queue, waiting) = mpsc::channel(QUEUE_LENGTH);
         let writer = EventWriter::new(waiting, clock.clone(), random.clone());
-        (Self { queue, clock, random, last_nanos: Arc::default() }, writer)
+        let dropped = Arc::new(Dropped::new(dropped));
+        (Self { queue, clock, random, last_nanos: Arc::default(), dropped }, writer)
     }
 
     /// A recorder whose events name `component` as their source and reporting component.
@@ -129,7 +135,7 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Reports an event about `object`. Never waits: where the queue is full, the event is dropped and a line logged.
+    /// Reports an event about `object`. Never waits: where the queue is full, the event is dropped and counted.
     pub fn event(&self, object: &ObjectRef, kind: EventKind, reason: &str, message: &str) {
         let at = self.sink.clock.now();
         let report = Report {
@@ -141,14 +147,21 @@ impl Recorder {
             message: message.to_owned(),
             at,
         };
-        if let Err(refused) = self.sink.queue.try_send(Item::Report(Box::new(report))) {
-            let text = match refused {
-                mpsc::error::TrySendError::Full(_) => {
-                    "Unable to record event: too many queued events, dropped event"
+        match self.sink.queue.try_send(Item::Report(Box::new(report))) {
+            Ok(()) => {}
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                let now = self.sink.clock.monotonic();
+                if let Some(dropped) = self.sink.dropped.one_more(now) {
+                    // A field called `message` would take the place of the text.
+                    tracing::error!(
+                        object = %object, reason, note = message, dropped,
+                        "Unable to record event: too many queued events, dropped event"
+                    );
                 }
-                mpsc::error::TrySendError::Closed(_) => "Unable to record event (will not retry!)",
-            };
-            tracing::error!(object = %object, reason, message, "{text}");
+            }
+            Err(mpsc::error::TrySendError::Closed(_)) => {
+                tracing::error!(object = %object, reason, note = message, "Unable to record event (will not retry!)");
+            }
         }
     }
 }

@@ -37,6 +37,7 @@ struct Shared {
     others: Mutex<Vec<Registry>>,
     workqueues: OnceLock<WorkqueueMetrics>,
     leader: OnceLock<LeaderMetrics>,
+    dropped_events: OnceLock<IntCounter>,
     process: OnceLock<()>,
 }
 
@@ -73,6 +74,18 @@ impl Metrics {
     /// The leader election families, registered at their first use.
     pub fn leader(&self) -> &LeaderMetrics {
         self.shared.leader.get_or_init(|| LeaderMetrics::register(self))
+    }
+
+    /// Events that were never written because too many waited already; registered at its first use.
+    pub fn dropped_events(&self) -> &IntCounter {
+        self.shared.dropped_events.get_or_init(|| {
+            let counter = constant(IntCounter::new(
+                "csi_sidecar_dropped_events_total",
+                "Events that were dropped because too many waited to be written already.",
+            ));
+            self.register(counter.clone());
+            counter
+        })
     }
 
     /// Serves facts about the process, too; which ones is settled by the first call.

@@ -61,7 +61,8 @@ pub struct Controller<L = Connection> {
 impl<L: Lifeline> Controller<L> {
     /// Starts the writer of events, which has a client of its own so that events never delay work.
     pub fn start_events(&self) -> Result<EventSink, Exit> {
-        let (sink, writer) = EventSink::new(self.context.clock.clone(), self.context.random.fork());
+        let Context { clock, random, metrics, .. } = &self.context;
+        let (sink, writer) = EventSink::new(clock.clone(), random.fork(), metrics.dropped_events().clone());
         tokio::spawn(writer.run(self.client(Purpose::Events)?, self.context.shutdown.clone()));
         Ok(sink)
     }

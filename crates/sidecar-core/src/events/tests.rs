@@ -8,12 +8,14 @@ use http::{Method, Request, Response};
 use http_body_util::{BodyExt, Full};
 use jiff::Timestamp;
 use kube::client::Body;
+use prometheus::IntCounter;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
 use super::{EventKind, EventSink, ObjectRef, QUEUE_LENGTH, Recorder};
 use crate::clock::Clock;
+use crate::metrics::Metrics;
 use crate::random::Random;
 use crate::shutdown::{Reason, Shutdown};
 
@@ -40,6 +42,7 @@ struct Bench {
     shutdown: Shutdown,
     calls: Arc<Mutex<Vec<Call>>>,
     writing: JoinHandle<()>,
+    dropped: IntCounter,
 }
 
 impl Bench {
@@ -49,12 +52,13 @@ impl Bench {
 
     /// `None` breaks the connection.
     fn answering(answers: impl FnMut(&Call) -> Option<Answer> + Send + 'static) -> Self {
-        let (sink, writer) =
-            EventSink::new(Clock::simulated("2026-11-21T05:00:00Z".parse().unwrap()), Random::seeded(1));
+        let clock = Clock::simulated("2026-11-21T05:00:00Z".parse().unwrap());
+        let dropped = Metrics::new().dropped_events().clone();
+        let (sink, writer) = EventSink::new(clock, Random::seeded(1), dropped.clone());
         let (shutdown, calls) = (Shutdown::default(), Arc::new(Mutex::new(Vec::new())));
         let client = client(calls.clone(), Box::new(answers));
         let writing = tokio::spawn(writer.run(client, shutdown.clone()));
-        Self { recorder: sink.recorder(COMPONENT), sink, shutdown, calls, writing }
+        Self { recorder: sink.recorder(COMPONENT), sink, shutdown, calls, writing, dropped }
     }
 
     fn warn(&self, object: &str, message: &str) {
@@ -290,6 +294,7 @@ async fn a_full_queue_drops_events_and_never_waits() {
     }
     assert_eq!(Instant::now(), began);
     assert_eq!(bench.sink.queue.capacity(), 0, "1000 wait, the rest is dropped");
+    assert_eq!(bench.dropped.get(), 50, "and counted");
 }
 
 #[tokio::test(start_paused = true)]

@@ -230,7 +230,8 @@ async fn health_fails_only_for_a_leader_that_is_stuck() {
 #[tokio::test(start_paused = true)]
 async fn changes_are_reported_as_events_on_the_lease() {
     let server = LeaseServer::new();
-    let (sink, writer) = EventSink::new(Clock::simulated(start()), Random::seeded(1));
+    let dropped = Metrics::new().dropped_events().clone();
+    let (sink, writer) = EventSink::new(Clock::simulated(start()), Random::seeded(1), dropped);
     let writing = tokio::spawn(writer.run(server.client(), Shutdown::default()));
     let elector = elector(&server, "pod-0", |_| {});
     let component = "hostpath.csi.k8s.io/pod-0";
