@@ -34,6 +34,7 @@ impl Attaching {
             clock: context.clock.clone(),
             metrics,
             workqueues: context.metrics.workqueues().clone(),
+            backoff: self.flags.common.spread_backoff(&context.random),
             flags: self.flags,
         };
         // On the heap: the state of all reconciles is large.

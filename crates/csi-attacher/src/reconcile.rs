@@ -32,7 +32,7 @@ use csi_client::Connection;
 use sidecar_core::clock::Clock;
 use sidecar_core::metrics::WorkqueueMetrics;
 use sidecar_core::objects::Interned;
-use sidecar_core::queue::Queue;
+use sidecar_core::queue::{Backoff, Queue};
 use sidecar_core::reconciler::{self, Outcome};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -55,6 +55,7 @@ const UNDER_WAY: usize = 4;
 /// What a controller is made of.
 pub(crate) struct Parts {
     pub(crate) flags: Flags,
+    pub(crate) backoff: Backoff,
     pub(crate) driver: Driver,
     pub(crate) connection: Connection,
     pub(crate) client: kube::Client,
@@ -153,8 +154,8 @@ async fn work_on<F, R>(
 
 impl Shared {
     fn new(parts: Parts, stores: Stores) -> Self {
-        let (flags, workqueues) = (parts.flags, parts.workqueues);
-        let (backoff, workers) = (flags.common.backoff(), flags.workers.min(Semaphore::MAX_PERMITS));
+        let Parts { flags, backoff, workqueues, .. } = parts;
+        let workers = flags.workers.min(Semaphore::MAX_PERMITS);
         let known = stores.attachments.clone();
         let lane = move |name: &Interned| {
             known.get("", name).map_or(0, |attachment| Operation::of(&attachment).lane())

@@ -18,6 +18,7 @@ mod budget;
 mod compare;
 mod detach;
 mod hot_loop;
+mod jitter;
 mod lanes;
 mod late;
 mod leadership;

@@ -97,7 +97,7 @@ static ADDITIONS: &[Row] = &[
     (
         "retry-interval-jitter",
         Float64,
-        &[S, C],
+        &[A, S, C],
         Origin::Ours,
         "By which part at most, at random, the wait before a fourth or later try is shorter, so that what failed together is \
          not tried together; from 0, which is upstream's schedule, to 1.",

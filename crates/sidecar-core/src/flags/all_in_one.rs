@@ -33,13 +33,14 @@ const CONTROLLERS: [(Binary, &str, &str); 8] = [
         Binary::Attacher,
         "attacher",
         "timeout worker-threads resync retry-interval-start retry-interval-max kube-api-qps kube-api-burst \
-         default-fstype max-entries max-grpc-log-length reconcile-sync volume-attachment-timeout",
+         default-fstype max-entries max-grpc-log-length reconcile-sync volume-attachment-timeout \
+         retry-interval-jitter",
     ),
     (
         Binary::Resizer,
         "resizer",
         "timeout workers resync-period retry-interval-start retry-interval-max kube-api-qps kube-api-burst \
-         handle-volume-inuse-error extra-modify-metadata",
+         handle-volume-inuse-error extra-modify-metadata resource-exhausted-is-final",
     ),
     (
         Binary::Snapshotter,

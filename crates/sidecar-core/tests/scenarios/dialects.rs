@@ -77,6 +77,24 @@ fn volume_attachment_timeout_and_registration_path() {
     refused_when_strict(NodeDriverRegistrar, &["--registration-path=/x"]);
 }
 
+/// What the sheets' sections 13 call optional is off until it is asked for.
+#[test]
+fn options_that_go_beyond_upstream_are_off_by_default() {
+    let options = [
+        (Attacher, "retry-interval-jitter", "0.2"),
+        (Resizer, "resource-exhausted-is-final", "true"),
+    ];
+    for (binary, name, value) in options {
+        let off = read(binary, &[]).unwrap();
+        let zero = ["false", "0s", "0"];
+        assert!(zero.contains(&off.value(name).unwrap().to_string().as_str()), "{name}");
+        let argument = format!("--{name}={value}");
+        let parsed = read(binary, &[&argument]).unwrap();
+        assert!(parsed.is_set(name) && parsed.notices.is_empty(), "{name} has a meaning of its own");
+        refused_when_strict(binary, &[&argument]);
+    }
+}
+
 #[test]
 fn options_without_effect_are_accepted_with_one_warning() {
     let without_effect = [
