@@ -8,6 +8,8 @@ use sidecar_core::flags::Parsed;
 use sidecar_core::gates::Gates;
 use tracing::warn;
 
+use crate::policy::node::DetachFrom;
+
 /// The pause between comparisons where `--reconcile-sync` gives none; its own default.
 const RECONCILE_SYNC: Duration = Duration::from_secs(60);
 
@@ -28,6 +30,8 @@ pub struct Flags {
     pub max_entries: i32,
     /// After how long an attachment that is still being tried is reported; `None`: never.
     pub attachment_timeout: Option<Duration>,
+    /// From which id a volume is detached whose node has another one by now.
+    pub detach_from: DetachFrom,
     /// Report the driver's code with an attach error (gate `MutableCSINodeAllocatableCount`).
     pub error_codes: bool,
 }
@@ -47,6 +51,11 @@ impl Flags {
             }),
             max_entries: max_entries(parsed),
             attachment_timeout: positive("volume-attachment-timeout"),
+            detach_from: if parsed.bool("detach-by-annotation") {
+                DetachFrom::Annotated
+            } else {
+                DetachFrom::Present
+            },
             error_codes: gates.enabled("MutableCSINodeAllocatableCount"),
             common: CommonFlags::read(parsed, gates)?,
         })

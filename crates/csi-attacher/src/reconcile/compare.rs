@@ -9,9 +9,11 @@ use tokio::time::sleep;
 use tracing::{error, info};
 
 use super::Shared;
+use crate::policy::failure::Failure;
 use crate::policy::listing::Published;
+use crate::policy::node::{self, DetachFrom};
 use crate::policy::target::{self, Source};
-use crate::policy::{node, translation};
+use crate::policy::{Operation, translation};
 
 /// Compares for as long as it is polled; waits for ever where the driver cannot tell.
 pub(super) async fn run(shared: Arc<Shared>) {
@@ -95,9 +97,7 @@ impl Shared {
 
     /// Handle and node id as they stand in the list, where the handle of a translated volume is complete.
     fn as_listed(&self, attachment: &Attachment) -> Result<(String, String), String> {
-        let node = self.node(&attachment.node);
-        let node_id = node::to_detach(attachment, node.as_deref(), &self.driver.name)
-            .map_err(|failure| failure.message)?;
+        let node_id = self.listed_node(attachment).map_err(|failure| failure.message)?;
         let target = self.target_to_detach(attachment).map_err(|failure| failure.message)?;
         let inline = matches!(target::source(attachment), Ok(Source::Inline(_)));
         if !target.migrated && !inline {
@@ -105,5 +105,17 @@ impl Shared {
         }
         let repaired = translation::repair_handle(&self.driver.name, &target.handle, &node_id)?;
         Ok((repaired, node_id))
+    }
+
+    /// A wanted attachment is compared with the node as it is now, for there it is wanted; one that goes, with the node
+    /// from which it is detached.
+    fn listed_node(&self, attachment: &Attachment) -> Result<String, Failure> {
+        match Operation::of(attachment) {
+            Operation::Detach => self.node_to_detach(attachment),
+            Operation::Attach => {
+                let node = self.node(&attachment.node);
+                node::to_detach(attachment, node.as_deref(), &self.driver.name, DetachFrom::Present)
+            }
+        }
     }
 }

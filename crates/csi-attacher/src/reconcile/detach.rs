@@ -12,8 +12,9 @@ use super::api::{PatchType, is_gone, is_released, text};
 use super::attach::volume_not_found;
 use crate::driver::request;
 use crate::policy::failure::Failure;
+use crate::policy::node::{self, DetachFrom};
 use crate::policy::target::{self, Source, Target};
-use crate::policy::{Operation, finalizer, node, status};
+use crate::policy::{Operation, finalizer, status};
 
 impl Shared {
     /// Detaches unless that is done, which our finalizer tells. `forced`: even if it is done.
@@ -49,6 +50,7 @@ impl Shared {
         let target = self.target_to_detach(attachment)?;
         let secrets = self.secrets_to_detach(attachment, &target).await?;
         let node_id = self.node_to_detach(attachment)?;
+        self.note_other_id(attachment);
         let Some(_slot) = self.slot(Operation::Detach).await else { return Ok(false) };
         let request = request::unpublish(&target.handle, &node_id, secrets);
         let answer = self.connection.controller_unpublish_volume(request, self.call(&target)).await;
@@ -88,17 +90,28 @@ impl Shared {
         Ok(secrets)
     }
 
-    fn node_to_detach(&self, attachment: &Attachment) -> Result<String, Failure> {
+    /// The id of the node to detach from.
+    pub(super) fn node_to_detach(&self, attachment: &Attachment) -> Result<String, Failure> {
         let node = self.node(&attachment.node);
-        let id = node::to_detach(attachment, node.as_deref(), &self.driver.name)?;
-        if let Some(annotated) = node::annotated(attachment).filter(|annotated| *annotated != id) {
+        node::to_detach(attachment, node.as_deref(), &self.driver.name, self.flags.detach_from)
+    }
+
+    /// Counts and tells it where the node has another id than at the time of the attachment.
+    fn note_other_id(&self, attachment: &Attachment) {
+        let node = self.node(&attachment.node);
+        let present = node::to_attach(attachment, node.as_deref(), &self.driver.name).ok();
+        let (Some(present), Some(annotated)) = (present, node::annotated(attachment)) else { return };
+        if present != annotated {
             self.metrics.node_id_conflict();
+            let from = match self.flags.detach_from {
+                DetachFrom::Present => "detaching from the present one",
+                DetachFrom::Annotated => "detaching from that one",
+            };
             warn!(
-                VolumeAttachment = %attachment.meta.name, node = %attachment.node, id, annotated,
-                "Node has another id than at the time of the attachment, detaching from the present one"
+                VolumeAttachment = %attachment.meta.name, node = %attachment.node, id = present, annotated,
+                "Node has another id than at the time of the attachment, {from}"
             );
         }
-        Ok(id)
     }
 
     /// Takes our finalizer away, after which the attachment counts as detached, and clears its status if it is still

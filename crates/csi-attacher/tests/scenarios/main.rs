@@ -22,6 +22,7 @@ mod jitter;
 mod lanes;
 mod late;
 mod leadership;
+mod node_ids;
 mod setup;
 #[path = "../shared/shared.rs"]
 mod shared;

@@ -64,6 +64,13 @@ static ADDITIONS: &[Row] = &[
         Origin::Ours,
         "Report an attachment as failed that takes longer; 0 is never.",
     ),
+    (
+        "detach-by-annotation",
+        Bool,
+        &[A],
+        Origin::Ours,
+        "Detach from the node id that a volume was attached to, even if the node has another one by now.",
+    ),
     ("registration-path", Text, &[N], Origin::Ours, "Full path of the registration socket."),
     ("node-id", Text, &[N], Origin::NoEffect("kubelet asks the driver for the node id"), "No effect."),
     ("kubeconfig", Text, &[N], Origin::NoEffect("the Kubernetes API is not used"), "No effect."),

@@ -81,6 +81,7 @@ fn volume_attachment_timeout_and_registration_path() {
 #[test]
 fn options_that_go_beyond_upstream_are_off_by_default() {
     let options = [
+        (Attacher, "detach-by-annotation", "true"),
         (Attacher, "retry-interval-jitter", "0.2"),
         (Resizer, "resource-exhausted-is-final", "true"),
     ];
