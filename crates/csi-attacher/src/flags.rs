@@ -32,6 +32,8 @@ pub struct Flags {
     pub attachment_timeout: Option<Duration>,
     /// From which id a volume is detached whose node has another one by now.
     pub detach_from: DetachFrom,
+    /// How long an attachment waits for detachments of its volume; `None`: not at all.
+    pub detach_before_attach: Option<Duration>,
     /// Report the driver's code with an attach error (gate `MutableCSINodeAllocatableCount`).
     pub error_codes: bool,
 }
@@ -56,6 +58,7 @@ impl Flags {
             } else {
                 DetachFrom::Present
             },
+            detach_before_attach: positive("detach-before-attach"),
             error_codes: gates.enabled("MutableCSINodeAllocatableCount"),
             common: CommonFlags::read(parsed, gates)?,
         })

@@ -20,6 +20,7 @@ pub struct Metrics {
     backlog: IntGaugeVec,
     mismatches: IntCounter,
     node_id_conflicts: IntCounter,
+    ordered: IntCounterVec,
 }
 
 impl Metrics {
@@ -56,6 +57,14 @@ impl Metrics {
                 "node_id_conflicts_total",
                 "Detachments whose node has another id than at the time of the attachment.",
             ))?,
+            ordered: IntCounterVec::new(
+                opts(
+                    "held_back_attachments_total",
+                    "Attachments that waited for a detachment of their volume (--detach-before-attach), and those of \
+                     them that gave up waiting.",
+                ),
+                &["outcome"],
+            )?,
         };
         registry.register(Box::new(metrics.duration.clone()))?;
         registry.register(Box::new(metrics.failures.clone()))?;
@@ -63,6 +72,7 @@ impl Metrics {
         registry.register(Box::new(metrics.backlog.clone()))?;
         registry.register(Box::new(metrics.mismatches.clone()))?;
         registry.register(Box::new(metrics.node_id_conflicts.clone()))?;
+        registry.register(Box::new(metrics.ordered.clone()))?;
         Ok(metrics)
     }
 
@@ -95,5 +105,10 @@ impl Metrics {
     /// A node has another id than when the volume was attached to it.
     pub fn node_id_conflict(&self) {
         self.node_id_conflicts.inc();
+    }
+
+    /// An attachment has `waited`, or `gave_up` waiting, for a detachment of its volume.
+    pub fn ordered(&self, outcome: &str) {
+        self.ordered.with_label_values(&[outcome]).inc();
     }
 }

@@ -6,6 +6,7 @@
 //! | Which volume, as the driver knows it? | [`target`], [`translation`] |
 //! | Which node, as the driver knows it? | [`node`] |
 //! | Which finalizers come and go, and by which patch? | [`finalizer`] |
+//! | Does a detachment of the volume come first? | [`order`] |
 //! | What is written into the status? | [`status`] |
 //! | Does the driver's list agree with an attachment? | [`listing`] |
 //! | What is wrong, and what would make it right? | [`failure`] |
@@ -15,6 +16,7 @@ pub mod failure;
 pub mod finalizer;
 pub mod listing;
 pub mod node;
+pub mod order;
 pub mod status;
 pub mod target;
 pub mod translation;

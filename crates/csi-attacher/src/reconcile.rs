@@ -21,6 +21,7 @@ mod feed;
 mod guard;
 mod late;
 mod memory;
+mod order;
 mod stores;
 mod trivial;
 mod volumes;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use csi_client::CallOptions;
 use sidecar_core::objects::Attachment;
@@ -24,6 +25,8 @@ enum End {
     Attached(Arc<Attachment>, PublishContext),
     /// It is no longer wanted.
     Unwanted,
+    /// Its volume has to leave another node first, which gets at most this long.
+    HeldBack(Duration),
 }
 
 impl Shared {
@@ -42,11 +45,18 @@ impl Shared {
             Ok(End::Attached(latest, context)) => self.mark_attached(&latest, &context, forced).await,
             // Whoever deleted it has queued it.
             Ok(End::Unwanted) => Outcome::Done,
+            Ok(End::HeldBack(left)) => {
+                self.memory.put_off(name, &attachment.meta.uid, forced);
+                Outcome::RequeueAfter(left)
+            }
             Err(failure) => self.fail(attachment, Operation::Attach, failure, forced).await,
         }
     }
 
     async fn attach(&self, attachment: &Arc<Attachment>) -> Result<End, Failure> {
+        if let Some(left) = self.held_back(attachment) {
+            return Ok(End::HeldBack(left));
+        }
         let target = match target::source(attachment)? {
             Source::Volume(name) => target::of_volume(&*self.guarded(name).await?)?,
             Source::Inline(inline) => target::of_inline(inline)?,
@@ -65,6 +75,9 @@ impl Shared {
         let Some(_slot) = self.slot(Operation::Attach).await else { return Ok(End::Unwanted) };
         if !self.is_wanted(&attachment) {
             return Ok(End::Unwanted);
+        }
+        if let Some(left) = self.held_back(&attachment) {
+            return Ok(End::HeldBack(left));
         }
         let request = request::publish(&target, &node_id, capability, secrets, capabilities);
         let answer = self.connection.controller_publish_volume(request, self.call(&target)).await;

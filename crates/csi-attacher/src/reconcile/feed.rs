@@ -52,6 +52,9 @@ fn with(subscriber: &Weak<Shared>, act: impl FnOnce(&Shared)) {
 
 impl Shared {
     fn attachment_changed(&self, delta: &Delta<Attachment>) {
+        if self.flags.detach_before_attach.is_some() {
+            self.let_go(delta);
+        }
         match delta {
             Delta::Added(new) => self.offer(new),
             Delta::Updated { old, new } if !self.is_ours(new) => self.renamed(old, new),

@@ -57,6 +57,10 @@ struct Entry {
     written: Option<u64>,
     /// Detached and without our finalizer, but the status does not say so yet.
     detached: bool,
+    /// Since when it is, or was, held back by detachments of its volume.
+    held: Option<Instant>,
+    /// It was held back for too long and is not any more.
+    impatient: bool,
     /// The secrets of the attachment, for the case that they are gone when it is detached.
     secrets: Option<Secrets>,
     mismatch: Mismatch,
@@ -110,6 +114,8 @@ impl Entry {
             writing: false,
             written: None,
             detached: false,
+            held: None,
+            impatient: false,
             secrets: None,
             mismatch: Mismatch::default(),
         }
@@ -155,6 +161,8 @@ impl Memory {
                 since: None,
                 failure: None,
                 late: false,
+                held: None,
+                impatient: false,
                 ..std::mem::replace(entry, Entry::new(uid))
             };
         }
@@ -198,6 +206,7 @@ impl Memory {
         let entry = known.entry(name, uid);
         let since = entry.since.take();
         (entry.failure, entry.late) = (None, false);
+        (entry.held, entry.impatient) = (None, false);
         since
     }
 
@@ -247,6 +256,38 @@ impl Memory {
         let known = self.lock();
         let failure = known.attachments.get(name).and_then(|entry| entry.failure.as_ref());
         failure.is_some_and(|failure| failure.waits_for == Some(what))
+    }
+}
+
+// Order.
+impl Memory {
+    /// The attachment waits, for this reason; since when, if not since just now.
+    pub(super) fn hold(&self, name: &Interned, uid: &Uid, reason: Failure, now: Instant) -> Option<Instant> {
+        let mut known = self.lock();
+        let entry = known.entry(name, uid);
+        if !entry.impatient {
+            entry.failure = Some(reason);
+        }
+        let since = entry.held;
+        entry.held.get_or_insert(now);
+        since
+    }
+
+    /// The attachment waits no more, come what may; true for the first time.
+    pub(super) fn lose_patience(&self, name: &Interned) -> bool {
+        let mut known = self.lock();
+        let entry = known.attachments.get_mut(name);
+        entry.is_some_and(|entry| !std::mem::replace(&mut entry.impatient, true))
+    }
+
+    /// What a worker was to do whatever the status says is still to be done.
+    pub(super) fn put_off(&self, name: &Interned, uid: &Uid, forced: bool) {
+        self.lock().entry(name, uid).force |= forced;
+    }
+
+    /// Whether the attachment waits for a detachment, or did before it was tried.
+    pub(super) fn is_held(&self, name: &Interned) -> bool {
+        self.lock().attachments.get(name).is_some_and(|entry| entry.held.is_some())
     }
 }
 

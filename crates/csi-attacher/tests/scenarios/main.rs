@@ -23,6 +23,7 @@ mod lanes;
 mod late;
 mod leadership;
 mod node_ids;
+mod order;
 mod setup;
 #[path = "../shared/shared.rs"]
 mod shared;

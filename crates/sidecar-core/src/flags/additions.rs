@@ -71,6 +71,14 @@ static ADDITIONS: &[Row] = &[
         Origin::Ours,
         "Detach from the node id that a volume was attached to, even if the node has another one by now.",
     ),
+    (
+        "detach-before-attach",
+        Duration,
+        &[A],
+        Origin::Ours,
+        "Attach a volume only when it is detached from the nodes that it leaves, but wait no longer than this; \
+         0 does not wait.",
+    ),
     ("registration-path", Text, &[N], Origin::Ours, "Full path of the registration socket."),
     ("node-id", Text, &[N], Origin::NoEffect("kubelet asks the driver for the node id"), "No effect."),
     ("kubeconfig", Text, &[N], Origin::NoEffect("the Kubernetes API is not used"), "No effect."),

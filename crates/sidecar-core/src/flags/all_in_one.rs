@@ -34,7 +34,7 @@ const CONTROLLERS: [(Binary, &str, &str); 8] = [
         "attacher",
         "timeout worker-threads resync retry-interval-start retry-interval-max kube-api-qps kube-api-burst \
          default-fstype max-entries max-grpc-log-length reconcile-sync volume-attachment-timeout \
-         detach-by-annotation retry-interval-jitter",
+         detach-by-annotation detach-before-attach retry-interval-jitter",
     ),
     (
         Binary::Resizer,

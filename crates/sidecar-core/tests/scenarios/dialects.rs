@@ -82,6 +82,7 @@ fn volume_attachment_timeout_and_registration_path() {
 fn options_that_go_beyond_upstream_are_off_by_default() {
     let options = [
         (Attacher, "detach-by-annotation", "true"),
+        (Attacher, "detach-before-attach", "2m"),
         (Attacher, "retry-interval-jitter", "0.2"),
         (Resizer, "resource-exhausted-is-final", "true"),
     ];
