@@ -32,6 +32,10 @@ pub struct Flags {
     pub connection_timeout_given: bool,
     /// `--version`.
     pub version: bool,
+    /// `--driver-name-timeout`: how long a driver that does not tell its name is asked again.
+    pub driver_name_timeout: Duration,
+    /// `--follow-driver`: register a driver again that has restarted.
+    pub follow_driver: bool,
     /// `--csi-driver` and its aliases: the name the driver must have.
     pub expected_driver: Option<String>,
 }
@@ -51,6 +55,8 @@ impl Flags {
             mode: parsed.string("mode").to_owned(),
             connection_timeout_given: !parsed.duration("connection-timeout").is_zero(),
             version: parsed.bool("version"),
+            driver_name_timeout: parsed.duration("driver-name-timeout"),
+            follow_driver: parsed.bool("follow-driver"),
             expected_driver: ["csi-driver", "CSI-driver", "driver-name"].into_iter().find_map(given),
             parsed,
         }

@@ -5,10 +5,12 @@
 //! disappearance is what unregisters the driver (sheet node-driver-registrar).
 //!
 //! [`run`] is the whole story; [`policy`] holds the decisions, [`socket`] and [`listener`] the socket on disk,
-//! [`csi_client::authority`] what makes kubelet's calls acceptable to a Rust server, [`server`] the answers, [`health`] `/healthz`.
+//! [`csi_client::authority`] what makes kubelet's calls acceptable to a Rust server, [`server`] the answers, [`health`] `/healthz`, [`follow`] what
+//! happens when the driver restarts.
 
 mod driver;
 mod flags;
+mod follow;
 mod health;
 mod listener;
 mod metrics;
@@ -27,7 +29,9 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 
+use self::driver::Driver;
 pub use self::flags::Flags;
+use self::follow::follow;
 use self::health::HealthCheck;
 use self::listener::Listener;
 use self::metrics::RegistrationMetrics;
@@ -53,10 +57,10 @@ pub async fn run(flags: Flags, context: Context) -> Result<(), Exit> {
         tracing::info!("--connection-timeout is deprecated and will have no effect");
     }
 
-    let Some(driver) = until_stopped(&context, driver::name(&flags, &context)).await.transpose()? else {
+    let Some(driver) = until_stopped(&context, driver::find(&flags, &context)).await.transpose()? else {
         return Ok(());
     };
-    csi_client::verbose!(2, csiDriverName = driver, "CSI driver name");
+    csi_client::verbose!(2, csiDriverName = driver.name, "CSI driver name");
     register(&flags, address.as_deref(), &context, driver).await
 }
 
@@ -65,16 +69,19 @@ async fn register(
     flags: &Flags,
     address: Option<&str>,
     context: &Context,
-    driver: String,
+    driver: Driver,
 ) -> Result<(), Exit> {
+    let name = driver.name.clone();
+    // Else the connection has served its purpose.
+    let followed = flags.follow_driver.then_some(driver);
     let path = match &flags.registration_path {
         Some(path) => path.into(),
-        None => socket::path(&flags.plugin_registration_path, &driver),
+        None => socket::path(&flags.plugin_registration_path, &name),
     };
     let (verdict, mut verdicts) = watch::channel(Registered::Unknown);
     let metrics = RegistrationMetrics::register(context.metrics.registry())
         .map_err(|error| Exit::failure(1, "Failed to register metrics").because(error))?;
-    let check = HealthCheck::new(path.clone(), driver.clone(), flags.timeout);
+    let check = HealthCheck::new(path.clone(), name.clone(), flags.timeout);
     // Before the socket: a port that is taken must not leave a socket behind (sheet 13.8).
     health::serve(address, &flags.parsed, context, check).await?;
 
@@ -82,11 +89,11 @@ async fn register(
     let listener = Listener::bind(&path)
         .map_err(|error| Exit::failure(1, "Failed to listen on socket").because(error))?;
     tracing::info!(socketPath = %path.display(), "Registration Server started");
-    let identity = listener.identity();
+    let (identity, renewal) = (listener.identity(), listener.renewal());
 
     let stop = CancellationToken::new();
     let service = RegistrationService::new(
-        driver,
+        name,
         flags.kubelet_registration_path.clone(),
         verdict,
         metrics,
@@ -102,6 +109,7 @@ async fn register(
         biased;
         () = context.shutdown.requested() => Ok(()),
         error = refused(&mut verdicts) => Err(registration_failed(&error)),
+        exit = follow(flags, followed, renewal) => Err(exit),
         ended = &mut server => Err(server_ended(ended)),
     };
     // Kubelet unregisters the driver when the socket goes, and registers it anew when the next instance makes one.

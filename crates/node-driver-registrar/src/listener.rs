@@ -6,11 +6,12 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use csi_client::authority::NormalizedAuthority;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::policy::{self, AtPath};
@@ -32,13 +33,29 @@ pub(crate) struct Listener {
     path: PathBuf,
     socket: UnixListener,
     identity: watch::Sender<Identity>,
+    renew: Arc<Notify>,
+}
+
+/// Why the socket is bound again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Again {
+    /// Kubelet can no longer reach us through it.
+    Gone,
+    /// Kubelet is to take it for a new registration.
+    Wanted,
 }
 
 impl Listener {
     /// Binds the socket, in place of one that an earlier instance left.
     pub(crate) fn bind(path: &Path) -> Result<Self, SocketError> {
         let (socket, identity) = socket::bind(path)?;
-        Ok(Self { path: path.to_owned(), socket, identity: watch::Sender::new(identity) })
+        let identity = watch::Sender::new(identity);
+        Ok(Self { path: path.to_owned(), socket, identity, renew: Arc::default() })
+    }
+
+    /// The bell that has the socket made anew although all is well with it.
+    pub(crate) fn renewal(&self) -> Arc<Notify> {
+        self.renew.clone()
     }
 
     /// Tells which file is ours, also after it was made anew.
@@ -55,7 +72,8 @@ impl Listener {
 
     async fn accept(mut self, connections: mpsc::Sender<Incoming>, stop: CancellationToken) {
         let mut look = tokio::time::interval(WATCH_PERIOD);
-        let mut reported = false;
+        let renew = self.renew.clone();
+        let (mut reported, mut wanted) = (false, false);
         loop {
             tokio::select! {
                 biased;
@@ -66,7 +84,15 @@ impl Listener {
                         return;
                     }
                 }
-                _ = look.tick() => reported = self.mend(reported).await,
+                () = renew.notified() => {
+                    reported = self.bind_again(Again::Wanted, false);
+                    wanted = reported;
+                }
+                _ = look.tick() => {
+                    reported = if wanted { self.bind_again(Again::Wanted, reported) } else { self.mend(reported).await };
+                    // What failed is tried again at the next look.
+                    wanted &= reported;
+                }
             }
         }
     }
@@ -90,16 +116,21 @@ impl Listener {
                 }
                 true
             }
-            policy::Mend::BindAgain => self.bind_again(reported),
+            policy::Mend::BindAgain => self.bind_again(Again::Gone, reported),
         }
     }
 
-    fn bind_again(&mut self, reported: bool) -> bool {
+    /// Returns whether it failed, which is logged once.
+    fn bind_again(&mut self, why: Again, reported: bool) -> bool {
         match socket::bind(&self.path) {
             Ok((socket, identity)) => {
                 self.socket = socket;
                 self.identity.send_replace(identity);
-                tracing::info!(socketPath = %self.path.display(), "Registration socket was gone, made it anew");
+                let text = match why {
+                    Again::Gone => "Registration socket was gone, made it anew",
+                    Again::Wanted => "Made the registration socket anew",
+                };
+                tracing::info!(socketPath = %self.path.display(), "{text}");
                 false
             }
             Err(error) => {

@@ -1,5 +1,7 @@
 //! The registrar's decisions, as pure functions.
 
+use std::time::Duration;
+
 use crate::flags::Flags;
 
 /// What to do after the flags were read (sheet node-driver-registrar, section 3, steps 4 to 9).
@@ -39,6 +41,12 @@ fn listen_address(flags: &Flags) -> Option<String> {
         return Some(format!(":{}", flags.health_port));
     }
     Some(flags.http_endpoint.clone()).filter(|address| !address.is_empty())
+}
+
+/// The pauses between questions to a driver that does not answer them: half a second, doubling up to ten.
+pub(crate) fn pauses() -> impl Iterator<Item = Duration> {
+    let doubled = |pause: &Duration| Some((*pause * 2).min(Duration::from_secs(10)));
+    std::iter::successors(Some(Duration::from_millis(500)), doubled)
 }
 
 /// What lies at the registration path while we serve.
@@ -107,6 +115,12 @@ pub(crate) fn check_name(expected: &str, answered: &str) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pauses_double_up_to_ten_seconds() {
+        let millis: Vec<_> = pauses().take(8).map(|pause| pause.as_millis()).collect();
+        assert_eq!(millis, [500, 1000, 2000, 4000, 8000, 10_000, 10_000, 10_000]);
+    }
 
     #[test]
     fn only_a_socket_nobody_serves_is_replaced() {

@@ -5,5 +5,6 @@
 
 mod endings;
 mod kubelet;
+mod patience;
 mod registrar;
 mod serving;

@@ -79,6 +79,20 @@ static ADDITIONS: &[Row] = &[
         "Attach a volume only when it is detached from the nodes that it leaves, but wait no longer than this; \
          0 does not wait.",
     ),
+    (
+        "driver-name-timeout",
+        Duration,
+        &[N],
+        Origin::Ours,
+        "Keep asking a driver that does not tell its name, for this long; 0 asks once.",
+    ),
+    (
+        "follow-driver",
+        Bool,
+        &[N],
+        Origin::Ours,
+        "Notice when the driver restarts, check its name, and have kubelet register it again.",
+    ),
     ("registration-path", Text, &[N], Origin::Ours, "Full path of the registration socket."),
     ("node-id", Text, &[N], Origin::NoEffect("kubelet asks the driver for the node id"), "No effect."),
     ("kubeconfig", Text, &[N], Origin::NoEffect("the Kubernetes API is not used"), "No effect."),

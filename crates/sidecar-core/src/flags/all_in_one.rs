@@ -59,7 +59,7 @@ const CONTROLLERS: [(Binary, &str, &str); 8] = [
         Binary::NodeDriverRegistrar,
         "node-driver-registrar",
         "timeout kubelet-registration-path plugin-registration-path registration-path health-port http-endpoint \
-         enable-pprof mode connection-timeout",
+         enable-pprof mode connection-timeout driver-name-timeout follow-driver",
     ),
     (
         Binary::Livenessprobe,

@@ -84,6 +84,8 @@ fn options_that_go_beyond_upstream_are_off_by_default() {
         (Attacher, "detach-by-annotation", "true"),
         (Attacher, "detach-before-attach", "2m"),
         (Attacher, "retry-interval-jitter", "0.2"),
+        (NodeDriverRegistrar, "driver-name-timeout", "30s"),
+        (NodeDriverRegistrar, "follow-driver", "true"),
         (Resizer, "resource-exhausted-is-final", "true"),
     ];
     for (binary, name, value) in options {
