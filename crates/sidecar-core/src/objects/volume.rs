@@ -138,6 +138,29 @@ pub struct SelectorRequirement {
     pub field: bool,
 }
 
+impl SelectorRequirement {
+    /// Whether a node is met where the label, or field, has this value, or is not there.
+    pub fn is_met_by(&self, value: Option<&str>) -> bool {
+        let is_listed = |value: &str| self.values.iter().any(|listed| **listed == *value);
+        match self.operator {
+            SelectorOperator::In => value.is_some_and(is_listed),
+            SelectorOperator::NotIn => !value.is_some_and(is_listed),
+            SelectorOperator::Exists => value.is_some(),
+            SelectorOperator::DoesNotExist => value.is_none(),
+            SelectorOperator::Gt => self.compares(value, |a, b| a > b),
+            SelectorOperator::Lt => self.compares(value, |a, b| a < b),
+            SelectorOperator::Unknown => false,
+        }
+    }
+
+    fn compares(&self, value: Option<&str>, holds: fn(i64, i64) -> bool) -> bool {
+        match (value.and_then(|value| value.parse().ok()), &*self.values) {
+            (Some(value), [bound]) => bound.parse().is_ok_and(|bound| holds(value, bound)),
+            _ => false,
+        }
+    }
+}
+
 /// Operators of node selectors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SelectorOperator {

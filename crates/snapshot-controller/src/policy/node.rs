@@ -1,6 +1,6 @@
 //! Which node's snapshotter is in charge, where each node has its own (sheet 5.5.1, distributed snapshotting).
 
-use sidecar_core::objects::{Interned, Node, SelectorOperator, SelectorRequirement, Volume};
+use sidecar_core::objects::{Interned, Node, SelectorRequirement, Volume};
 
 /// The first node, by name, from which the volume can be reached. None for a volume that says nothing about nodes: nobody
 /// is in charge of its content then.
@@ -34,22 +34,5 @@ fn meets(requirement: &SelectorRequirement, node: &Node) -> bool {
     } else {
         node.label(&requirement.key)
     };
-    let listed = |value: &Interned| requirement.values.contains(value);
-    match requirement.operator {
-        SelectorOperator::In => value.is_some_and(listed),
-        SelectorOperator::NotIn => !value.is_some_and(listed),
-        SelectorOperator::Exists => value.is_some(),
-        SelectorOperator::DoesNotExist => value.is_none(),
-        SelectorOperator::Gt => compare(value, &requirement.values, |a, b| a > b),
-        SelectorOperator::Lt => compare(value, &requirement.values, |a, b| a < b),
-        SelectorOperator::Unknown => false,
-    }
-}
-
-fn compare(value: Option<&Interned>, values: &[Interned], holds: fn(i64, i64) -> bool) -> bool {
-    let number = |text: &Interned| text.parse::<i64>().ok();
-    match (value.and_then(number), values) {
-        (Some(value), [bound]) => number(bound).is_some_and(|bound| holds(value, bound)),
-        _ => false,
-    }
+    requirement.is_met_by(value.map(|value| &**value))
 }
