@@ -6,6 +6,8 @@ use csi_client::capabilities::{ControllerRpc, NodeRpc};
 use csi_client::{ControllerCapabilities, NodeCapabilities, status_text};
 use tonic::{Code, Status};
 
+use crate::policy::node::Here;
+
 /// A driver as the sidecar found it at start. Its capabilities are asked for once, not before every call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Driver {
@@ -17,6 +19,8 @@ pub struct Driver {
     pub expansion: Option<Expansion>,
     /// Whether it applies attributes classes.
     pub modifies: bool,
+    /// The node whose volumes alone are to be worked on; `None`: all volumes of the driver are.
+    pub here: Option<Here>,
 }
 
 /// Where the volumes of a driver grow.

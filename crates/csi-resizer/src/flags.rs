@@ -22,6 +22,8 @@ pub struct Flags {
     pub extra_modify_metadata: bool,
     /// Wait for pods to end when the driver cannot expand a volume in use.
     pub handle_in_use: bool,
+    /// Run on each node, for the volumes that it can reach.
+    pub node_deployment: bool,
     /// Whether ResourceExhausted says that the driver is not at it any more. Upstream takes it for an open end.
     pub exhausted: Exhausted,
 }
@@ -29,8 +31,10 @@ pub struct Flags {
 impl Flags {
     /// Reads the command line. Nothing outside the process is touched.
     pub fn read(parsed: &Parsed, gates: Gates) -> Result<Self, Exit> {
+        let common = CommonFlags::read(parsed, gates)?;
         Ok(Self {
-            common: CommonFlags::read(parsed, gates)?,
+            node_deployment: node_deployment(parsed, &common)?,
+            common,
             workers: workers(parsed)?,
             resync: resync(parsed.duration("resync-period")),
             extra_modify_metadata: parsed.bool("extra-modify-metadata"),
@@ -42,6 +46,15 @@ impl Flags {
             },
         })
     }
+}
+
+fn node_deployment(parsed: &Parsed, common: &CommonFlags) -> Result<bool, Exit> {
+    let wanted = parsed.bool("node-deployment");
+    if wanted && common.election.is_some() {
+        let problem = "--node-deployment and --leader-election exclude each other: every node has its own";
+        return Err(Exit::failure(1, problem));
+    }
+    Ok(wanted)
 }
 
 /// With none, upstream starts, takes the lease and never does anything.

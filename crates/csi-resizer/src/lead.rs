@@ -80,11 +80,14 @@ async fn resize(parts: Parts, stop: CancellationToken) {
 /// Which objects are watched, and what of them is kept.
 fn want(context: &Context, driver: &Driver) -> Stores {
     let names = [Some(&*driver.name), in_tree_name(&driver.name)];
-    let ours = Interest::of_drivers(names.into_iter().flatten());
+    let ours = Interest::of_drivers(names.into_iter().flatten()).with(Sections::VOLUME_SOURCE);
     Stores {
         // Of all drivers: a claim that was once handed to another may be bound to a volume of this one.
         claims: context.caches.want(Interest::all().with(Sections::CLAIM_RESIZE)),
-        volumes: context.caches.want(ours.with(Sections::VOLUME_SOURCE)),
+        volumes: context.caches.want(match driver.here {
+            Some(_) => ours.with(Sections::VOLUME_AFFINITY),
+            None => ours,
+        }),
         classes: None,
     }
 }

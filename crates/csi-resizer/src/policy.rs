@@ -8,6 +8,7 @@
 //! | [`sizes`] | how large the volume is, is to be and is said to be |
 //! | [`expand`] | does it have to grow, to which size, or who has to do something first? |
 //! | [`modify`] | does another attributes class have to be applied, and which? |
+//! | [`node`] | is it this node's, where each node has a resizer? |
 //! | [`ownership`] | is this volume ours, and does it belong to this claim? |
 //! | [`errors`] | what does this gRPC code say about the volume, and what follows from it? |
 //! | [`source`] | what does the driver call the volume, and which secrets do its calls take? |
@@ -20,6 +21,7 @@ pub mod conditions;
 pub mod errors;
 pub mod expand;
 pub mod modify;
+pub mod node;
 pub mod ownership;
 pub mod sizes;
 pub mod source;

@@ -1,6 +1,9 @@
 //! The steps from a command line to a resizer that works, as far as they are its own (sheet 3).
 
+use std::collections::BTreeMap;
+
 use csi_client::capabilities::{ControllerRpc, PluginService};
+use csi_client::csi::NodeGetInfoRequest;
 use csi_client::{CallOptions, Connection, status_text};
 use csi_translation::is_migrated_driver;
 use sidecar_core::context::Context;
@@ -8,10 +11,11 @@ use sidecar_core::controller::{self, Profile};
 use sidecar_core::exit::Exit;
 use sidecar_core::flags::Binary;
 use tonic::{Code, Status};
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::driver::{Driver, Expansion, controller_expansion, node_expansion};
 use crate::flags::Flags;
+use crate::policy::node::Here;
 
 /// What is particular about the resizer's start.
 pub(crate) fn profile() -> Profile {
@@ -31,7 +35,8 @@ pub(crate) fn profile() -> Profile {
 pub(crate) async fn driver(flags: &Flags, context: &Context) -> Result<(Connection, Driver), Exit> {
     let link = controller::driver(&profile(), &flags.common, context).await?;
     let (connection, name) = (link.connection, link.name);
-    let driver = capabilities(flags, &connection, name).await?;
+    let here = if flags.node_deployment { Some(here(flags, &connection, context).await?) } else { None };
+    let driver = Driver { here, ..capabilities(flags, &connection, name).await? };
     if driver.expansion.is_none() && !driver.modifies {
         return Err(Exit::fatal(255, "CSI driver does not support resize nor modify"));
     }
@@ -57,7 +62,26 @@ async fn capabilities(flags: &Flags, connection: &Connection, name: String) -> R
     if !modifies {
         info!("Modify not supported");
     }
-    Ok(Driver { migrated: is_migrated_driver(&name), name, expansion, modifies })
+    Ok(Driver { migrated: is_migrated_driver(&name), name, expansion, modifies, here: None })
+}
+
+/// The node that this is, in the driver's words.
+async fn here(flags: &Flags, connection: &Connection, context: &Context) -> Result<Here, Exit> {
+    // That it is there has been checked before anything else.
+    let name = context.variables.get("NODE_NAME").unwrap_or_default().to_owned();
+    let call = CallOptions::timeout(flags.common.timeout);
+    let answer = connection.node_get_info(NodeGetInfoRequest {}, call).await.map_err(|status| {
+        Exit::failure(1, "Failed to get the node's topology from the CSI driver")
+            .because(status_text(&status))
+    })?;
+    let segments: BTreeMap<_, _> =
+        answer.accessible_topology.map(|topology| topology.segments).into_iter().flatten().collect();
+    if segments.is_empty() {
+        warn!(node = name, "CSI driver knows no topology, only volumes that name this node are resized");
+    } else {
+        info!(node = name, ?segments, "Volumes that this node can reach are resized");
+    }
+    Ok(Here { name, segments })
 }
 
 /// Whether volumes grow on nodes. A driver without node service on this socket, as one that only modifies may be, has no

@@ -58,7 +58,7 @@ impl Shared {
         }
     }
 
-    /// The volume that the claim is bound to; `None` if there is none, or if it is another driver's.
+    /// The volume that the claim is bound to; `None` if there is none, or if it is another driver's or node's.
     pub(super) fn volume_of(&self, claim: &Claim) -> Result<Option<Arc<Volume>>, Stop> {
         let Some(name) = &claim.volume_name else { return Ok(None) };
         let volume = self.stores.volumes.get("", name);
@@ -66,7 +66,7 @@ impl Shared {
             let key = claim.meta.key();
             return Err(Stop::Failed(format!("PV \"{name}\" bound to pvc \"{key}\" not found")));
         }
-        Ok(volume)
+        Ok(volume.filter(|volume| self.is_here(volume)))
     }
 
     /// Takes the note about the size before an expansion off the volume, once the claim's size has caught up.

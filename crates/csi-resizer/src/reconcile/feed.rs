@@ -8,6 +8,7 @@ use std::sync::{Arc, Weak};
 use sidecar_core::cache::Delta;
 use sidecar_core::objects::{AttributesClass, Claim, ClaimIndex, Volume};
 use tokio::time::{Instant, interval_at};
+use tracing::info;
 
 use super::Shared;
 use crate::policy::wake::{self, Wake};
@@ -143,10 +144,20 @@ impl Shared {
         }
     }
 
+    /// Whether the volume is this process's business, where each node has its own.
+    pub(super) fn is_here(&self, volume: &Volume) -> bool {
+        let here = self.driver.here.as_ref().is_none_or(|here| here.reaches(volume));
+        if !here {
+            info!(v = 4, PV = %volume.meta.name, affinity = volume.affinity.is_some(), "Volume is not this node's");
+        }
+        here
+    }
+
     fn volume_behind(&self, claim: &Claim) -> Behind {
         let Some(name) = &claim.volume_name else { return Behind::Nothing };
         match self.stores.volumes.get("", name) {
-            Some(volume) => Behind::Volume(volume),
+            Some(volume) if self.is_here(&volume) => Behind::Volume(volume),
+            Some(_) => Behind::Nothing,
             None if self.stores.volumes.exists("", name) => Behind::Nothing,
             None => Behind::Unknown,
         }
@@ -159,6 +170,6 @@ enum Behind {
     Volume(Arc<Volume>),
     /// Nobody has seen it yet.
     Unknown,
-    /// There is none, or it is another driver's.
+    /// There is none, or it is another driver's, or another node's.
     Nothing,
 }

@@ -21,6 +21,7 @@ mod migration;
 mod modify;
 mod more_expansion;
 mod more_modification;
+mod node_deployment;
 mod pace;
 mod recovery;
 mod setup;

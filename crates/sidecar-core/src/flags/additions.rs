@@ -93,6 +93,13 @@ static ADDITIONS: &[Row] = &[
         Origin::Ours,
         "Notice when the driver restarts, check its name, and have kubelet register it again.",
     ),
+    (
+        "node-deployment",
+        Bool,
+        &[R],
+        Origin::Ours,
+        "Run on each node, for the volumes whose affinity names that node or the topology that the driver has there.",
+    ),
     ("registration-path", Text, &[N], Origin::Ours, "Full path of the registration socket."),
     ("node-id", Text, &[N], Origin::NoEffect("kubelet asks the driver for the node id"), "No effect."),
     ("kubeconfig", Text, &[N], Origin::NoEffect("the Kubernetes API is not used"), "No effect."),

@@ -40,7 +40,7 @@ const CONTROLLERS: [(Binary, &str, &str); 8] = [
         Binary::Resizer,
         "resizer",
         "timeout workers resync-period retry-interval-start retry-interval-max kube-api-qps kube-api-burst \
-         handle-volume-inuse-error extra-modify-metadata resource-exhausted-is-final",
+         handle-volume-inuse-error extra-modify-metadata resource-exhausted-is-final node-deployment",
     ),
     (
         Binary::Snapshotter,
@@ -186,8 +186,10 @@ impl Parsed {
             }
             return Ok(if decided.is_empty() { None } else { Some(Value::Gates(decided)) });
         }
-        let out_of_reach =
-            COMMON_SERVER.contains(&name) || (name == "timeout" && binary == Binary::NodeDriverRegistrar);
+        // Upstream's resizer knows no nodes: only its own flag may limit it to one.
+        let out_of_reach = COMMON_SERVER.contains(&name)
+            || (name == "timeout" && binary == Binary::NodeDriverRegistrar)
+            || (name == "node-deployment" && binary == Binary::Resizer);
         if own.is_some() || out_of_reach {
             return Ok(own);
         }

@@ -93,6 +93,13 @@ fn addresses_of_the_common_server_reach_no_controller() {
 }
 
 #[test]
+fn the_resizer_is_limited_to_a_node_only_by_its_own_flag() {
+    assert!(!alone(&["--node-deployment"], Resizer).bool("node-deployment"));
+    assert!(alone(&["--node-deployment"], Snapshotter).bool("node-deployment"));
+    assert!(alone(&["--resizer-node-deployment"], Resizer).bool("node-deployment"));
+}
+
+#[test]
 fn feature_gates_go_to_the_controllers_that_have_them() {
     let arguments = [
         "--feature-gates=Topology=false,AnnotateFsResize=false",

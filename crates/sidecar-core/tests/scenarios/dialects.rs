@@ -86,6 +86,7 @@ fn options_that_go_beyond_upstream_are_off_by_default() {
         (Attacher, "retry-interval-jitter", "0.2"),
         (NodeDriverRegistrar, "driver-name-timeout", "30s"),
         (NodeDriverRegistrar, "follow-driver", "true"),
+        (Resizer, "node-deployment", "true"),
         (Resizer, "resource-exhausted-is-final", "true"),
     ];
     for (binary, name, value) in options {
