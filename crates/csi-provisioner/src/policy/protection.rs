@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use sidecar_core::objects::{Claim, ClaimPhase, DataSource, Snapshot};
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use sidecar_core::objects::{Claim, ClaimPhase, DataSource, Snapshot, Volume};
 use snapshot_api::v1::VolumeSnapshotContent;
 
-use super::data_source::{Place, SNAPSHOT_GROUP, clone, restore};
+use super::data_source::{Place, SNAPSHOT_GROUP, restore};
+use super::migration;
 
 /// The snapshot that `claim` is to be restored from.
 ///
@@ -54,9 +56,35 @@ pub(crate) fn is_ours(content: Option<&VolumeSnapshotContent>, driver: &str) -> 
     content.is_none_or(|content| content.spec.driver == driver)
 }
 
-/// Whether `claim` is going and only our protection of its clones may keep it.
-pub(crate) fn awaits_clones(claim: &Claim) -> bool {
-    claim.meta.deleting && claim.meta.finalizers.has(clone::FINALIZER)
+/// Whose provisioner may be cloning a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cloner {
+    /// Ours, so that all there is to know is in the cache.
+    Us,
+    /// That of another driver: what waits to be cloned there is not in the cache, and it is for that one to say.
+    Another,
+    /// Nobody can tell any more.
+    Unknown,
+}
+
+/// Whose provisioner may be cloning a claim: the one of the driver that has its volume, whatever the claim says.
+/// `volume` is what the cache keeps of that, `exists` whether it knows one of that name at all.
+pub(crate) fn cloner(driver: &str, volume: Option<&Volume>, exists: bool) -> Cloner {
+    match volume.map(|volume| migration::csi_handle(driver, volume)) {
+        Some(Ok(None)) => Cloner::Another,
+        // An in-tree volume that cannot be translated is of our plugin all the same.
+        Some(_) => Cloner::Us,
+        None if exists => Cloner::Another,
+        None => Cloner::Unknown,
+    }
+}
+
+/// Whether a live claim waits to be cloned from the one of this name in its namespace.
+pub(crate) fn is_cloned_from(claim: &PersistentVolumeClaim, source: &str) -> bool {
+    let phase = claim.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or_default();
+    let named = claim.spec.as_ref().and_then(|spec| spec.data_source.as_ref());
+    matches!(phase, "" | "Pending")
+        && named.is_some_and(|named| named.kind == "PersistentVolumeClaim" && named.name == source)
 }
 
 /// Why a source stays.

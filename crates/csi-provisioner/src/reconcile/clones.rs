@@ -1,12 +1,20 @@
 //! Claims that were cloned may go when nothing is being made from them any more (sheet 5.8).
+//!
+//! Upstream's provisioners look at all claims of the namespace, so that any of them may let a source go. Caches here hold
+//! the claims of one driver only. So the provisioner of the driver that has the source's volume does it, and nobody else:
+//! what another driver is cloning is not known here.
 
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use kube::Api;
+use kube::api::ListParams;
 use sidecar_core::objects::{Claim, Interned};
 use sidecar_core::reconciler::Outcome;
+use tracing::info;
 
 use super::Shared;
 use super::api::{self, text};
 use crate::policy::data_source::{Place, Source, clone};
-use crate::policy::protection::{awaits_clones, cloning_in_progress};
+use crate::policy::protection::{Cloner, cloner, cloning_in_progress, is_cloned_from};
 
 impl Shared {
     /// Queues a claim that is going, if we may be what keeps it; and what a claim that is no longer in need of its source
@@ -15,7 +23,7 @@ impl Shared {
         if self.clone_workers == 0 {
             return;
         }
-        if awaits_clones(claim) {
+        if claim.awaits_clones() {
             self.clone_sources.add(key(claim.meta.namespace(), &claim.meta.name));
         }
     }
@@ -45,14 +53,27 @@ impl Shared {
         let place = Place { namespace: namespace.to_owned(), name: name.to_owned() };
         let source = Source::Claim(place.clone());
         let _held = self.sources.lock_source(&source).await;
-        let Some(claim) = self.stores.claims.get(namespace, name).filter(|claim| awaits_clones(claim)) else {
+        let Some(claim) = self.stores.claims.get(namespace, name).filter(|claim| claim.awaits_clones())
+        else {
             return Outcome::Done;
         };
+        let cloner = self.cloner_of(&claim);
+        if cloner == Cloner::Another {
+            info!(v = 4, claim = %key, "Left to the provisioner of the driver that has its volume");
+            return Outcome::Done;
+        }
         if let Some(clone) = self.clone_of(&place) {
             return Outcome::RetryBackoff(cloning_in_progress(&clone.meta.name));
         }
         if self.sources.is_used(&source, None) {
             return Outcome::RetryBackoff(format!("PVC '{name}' is being cloned for a claim that is gone"));
+        }
+        if cloner == Cloner::Unknown {
+            match self.clone_of_any_driver(&place).await {
+                Ok(None) => {}
+                Ok(Some(clone)) => return Outcome::RetryBackoff(cloning_in_progress(&clone)),
+                Err(error) => return Outcome::RetryBackoff(text(&error)),
+            }
         }
         let written = api::update_claim(&self.client, &claim, |live| {
             let finalizers = live.metadata.finalizers.get_or_insert_default();
@@ -70,6 +91,19 @@ impl Shared {
             }
             Err(error) => Outcome::RetryBackoff(text(&error)),
         }
+    }
+
+    fn cloner_of(&self, source: &Claim) -> Cloner {
+        let Some(name) = &source.volume_name else { return Cloner::Unknown };
+        let exists = self.stores.volumes.exists("", name);
+        cloner(self.driver.names.name(), self.volume(name).as_deref(), exists)
+    }
+
+    /// The name of a claim that waits to be cloned from the one at `place`, whatever its driver: as upstream looks for it.
+    async fn clone_of_any_driver(&self, place: &Place) -> Result<Option<String>, kube::Error> {
+        let claims: Api<PersistentVolumeClaim> = Api::namespaced(self.client.clone(), &place.namespace);
+        let found = claims.list(&ListParams::default()).await?.items;
+        Ok(found.into_iter().find(|claim| is_cloned_from(claim, &place.name)).and_then(|c| c.metadata.name))
     }
 }
 

@@ -11,6 +11,7 @@ use sidecar_core::reconciler::Outcome;
 
 use super::Shared;
 use super::api::{self, text};
+use crate::policy::claim::is_assigned;
 use crate::policy::names::CLAIM_FINALIZER;
 use crate::policy::state::Failure;
 
@@ -50,9 +51,10 @@ impl Shared {
         }
     }
 
-    /// Lets the claim go, if it is kept. Also without `--leak-protection`: it may have been on before.
+    /// Lets the claim go, if it is kept by us. Also without `--leak-protection`: it may have been on before.
     pub(super) async fn release(&self, claim: &Claim) -> Outcome {
-        if !is_guarded(claim) {
+        let is_anothers = claim.provisioner.is_some() && !is_assigned(&self.driver.names, claim);
+        if !is_guarded(claim) || is_anothers {
             return Outcome::Done;
         }
         let released = api::update_claim(&self.client, claim, |live| {

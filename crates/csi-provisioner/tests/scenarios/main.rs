@@ -29,3 +29,4 @@ mod shared_lives;
 mod simulation;
 mod snapshots;
 mod startup;
+mod two_drivers;

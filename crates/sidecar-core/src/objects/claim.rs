@@ -61,6 +61,16 @@ pub struct DataSource {
     pub namespace: Option<Interned>,
 }
 
+impl Claim {
+    /// The finalizer on claims that others are cloned from, of whatever driver.
+    pub const CLONING_PROTECTION: &'static str = "provisioner.storage.kubernetes.io/cloning-protection";
+
+    /// Whether it is going and clones of it may be what keeps it.
+    pub fn awaits_clones(&self) -> bool {
+        self.meta.deleting && self.meta.finalizers.has(Self::CLONING_PROTECTION)
+    }
+}
+
 impl DataSource {
     /// Whether it is a snapshot.
     pub fn is_snapshot(&self) -> bool {
@@ -240,8 +250,10 @@ impl Kind for Claim {
 
     fn project(wire: WireClaim<'_>, interest: &Interest) -> Projected<Self> {
         let claim = wire.keep(interest.sections);
-        // A claim that nobody has been asked to provision yet may still become ours; the annotation comes later.
+        // A claim that nobody has been asked to provision yet may still become ours; the annotation comes later. And who lets
+        // a cloned claim go is told by its volume: that may be another driver's than the annotation says.
         let ours = claim.provisioner.is_none()
+            || claim.awaits_clones()
             || [&claim.provisioner, &claim.migrated_to]
                 .into_iter()
                 .flatten()

@@ -8,7 +8,7 @@ use super::{Content, Place};
 use crate::policy::migration;
 
 /// The finalizer on claims that others are cloned from.
-pub(crate) const FINALIZER: &str = "provisioner.storage.kubernetes.io/cloning-protection";
+pub(crate) const FINALIZER: &str = Claim::CLONING_PROTECTION;
 
 /// The text for anything wrong between the source and its volume; which of it is for the log only.
 const INVALID: &str = "claim in dataSource not bound or invalid";

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use sidecar_core::objects::Snapshot;
 
 use super::*;
-use crate::policy::fixtures::{claim, project};
+use crate::policy::fixtures::{claim, project, volume};
 
 fn snapshot(finalizers: &Value) -> Snapshot {
     project(
@@ -95,11 +95,35 @@ fn protection_of_other_drivers_is_theirs_to_end() {
 
 #[test]
 fn enqueue_only_with_deletion_timestamp() {
-    let with = |meta: Value| awaits_clones(&claim(&json!({ "metadata": meta })));
+    let with = |meta: Value| claim(&json!({ "metadata": meta })).awaits_clones();
     let deleted = "2026-11-21T05:00:00Z";
-    assert!(with(json!({"finalizers": [clone::FINALIZER], "deletionTimestamp": deleted})));
-    assert!(!with(json!({"finalizers": [clone::FINALIZER]})));
+    assert!(with(json!({"finalizers": [Claim::CLONING_PROTECTION], "deletionTimestamp": deleted})));
+    assert!(!with(json!({"finalizers": [Claim::CLONING_PROTECTION]})));
     assert!(!with(json!({"finalizers": ["x"], "deletionTimestamp": deleted})));
+}
+
+#[test]
+fn who_has_the_volume_of_a_source_may_be_cloning_it() {
+    let of = |overlay: Value| cloner("test-driver", Some(&volume(&overlay)), true);
+    assert_eq!(of(json!({})), Cloner::Us);
+    assert_eq!(of(json!({"spec": {"csi": {"driver": "other"}}})), Cloner::Another, "whoever provisioned it");
+    assert_eq!(of(json!({"spec": {"csi": null, "nfs": {"path": "/"}}})), Cloner::Another);
+    assert_eq!(cloner("test-driver", None, true), Cloner::Another, "known by name only");
+    assert_eq!(cloner("test-driver", None, false), Cloner::Unknown);
+}
+
+#[test]
+fn a_live_claim_waits_for_a_source_of_that_name() {
+    let is_clone = |spec: Value, status: Value| {
+        let live = json!({"spec": spec, "status": status});
+        is_cloned_from(&serde_json::from_value(live).unwrap(), "source")
+    };
+    let named = |kind: &str, name: &str| json!({"dataSource": {"kind": kind, "name": name}});
+    let source = named("PersistentVolumeClaim", "source");
+    assert!(is_clone(source.clone(), json!({"phase": "Pending"})) && is_clone(source.clone(), json!({})));
+    assert!(!is_clone(source, json!({"phase": "Bound"})));
+    assert!(!is_clone(named("PersistentVolumeClaim", "other"), json!({})));
+    assert!(!is_clone(named("VolumeSnapshot", "source"), json!({})) && !is_clone(json!({}), json!({})));
 }
 
 #[test]
