@@ -1,30 +1,21 @@
 //! A cluster in this process: API server, driver, claims that are bound, and as many sidecars as a test starts.
 
-use std::time::Duration;
-
 use csi_client::csi::{ControllerExpandVolumeRequest, ControllerModifyVolumeRequest};
-use csi_client::{Connection, ConnectionSettings};
 use csi_resizer::{Flags, run};
 use serde_json::{Value, json};
-use sidecar_core::api::Connector;
-use sidecar_core::clock::Clock;
-use sidecar_core::context::{ApiAccess, Context, DriverConnector};
+use sidecar_core::context::Context;
 use sidecar_core::entry;
 use sidecar_core::exit::Exit;
 use sidecar_core::flags::{self, Binary};
-use sidecar_core::metrics::Metrics;
 use sidecar_core::quantity::Quantity;
-use sidecar_core::random::Random;
-use sidecar_core::shutdown::{Reason, Shutdown};
+pub(crate) use sidecar_testkit::{Sidecar, pass};
+use sidecar_testkit::{api_server, command_line, connector, context, events, rule_for_leases, until};
 use testkit::api::{ApiServer, Rule};
 use testkit::driver::{ControllerCapability, DriverConfig, NodeCapability, ScriptedDriver};
 use testkit::manifests::merge;
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep};
 
 pub(crate) const DRIVER: &str = "foo";
 pub(crate) const USER: &str = "csi-resizer";
-const EPOCH: &str = "2026-11-21T05:00:00Z";
 
 pub(crate) struct Setup {
     pub(crate) server: ApiServer,
@@ -58,7 +49,7 @@ impl Setup {
     }
 
     pub(crate) fn with(config: DriverConfig) -> Self {
-        let server = ApiServer::with(testkit::api::Clock::starting_at(EPOCH.parse().unwrap()), 0);
+        let server = api_server();
         server.set_rules(USER, rules());
         Self { server, driver: ScriptedDriver::new(config) }
     }
@@ -182,11 +173,7 @@ impl Setup {
 
     /// Waits until `condition` holds, at most two hours of paused time.
     pub(crate) async fn until(&self, what: &str, condition: impl Fn() -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(7200);
-        while !condition() {
-            assert!(Instant::now() < deadline, "not in time: {what}\n{}", self.story());
-            sleep(Duration::from_millis(50)).await;
-        }
+        until(what, 2, condition, || self.story()).await;
     }
 
     pub(crate) async fn until_progress(&self, claim: &str, progress: &str) {
@@ -195,15 +182,7 @@ impl Setup {
 
     /// Type, reason, message and count of every event about objects of this name.
     pub(crate) fn events(&self, object: &str) -> Vec<(String, String, String, u64)> {
-        self.server
-            .list("Event")
-            .iter()
-            .filter(|event| event["involvedObject"]["name"] == object)
-            .map(|event| {
-                let count = event["count"].as_u64().unwrap_or(1);
-                (text(&event["type"]), text(&event["reason"]), text(&event["message"]), count)
-            })
-            .collect()
+        events(&self.server, object)
     }
 
     pub(crate) fn reasons(&self, object: &str) -> Vec<String> {
@@ -269,26 +248,8 @@ impl Setup {
     }
 
     pub(crate) fn start_as(&self, hostname: &str, arguments: &[&str]) -> Sidecar {
-        let driver = self.driver.clone();
-        let connect = DriverConnector::new(move |_, options| {
-            let settings =
-                ConnectionSettings { metrics: options.metrics.clone(), ..ConnectionSettings::default() };
-            let connection = Connection::from_service(driver.service(), settings);
-            Box::pin(async move { Ok(connection) })
-        });
-        let service = self.server.service_as(USER);
-        let context = Context::builder()
-            .clock(Clock::simulated(EPOCH.parse().unwrap()))
-            .random(Random::seeded(1))
-            .hostname(hostname)
-            .shutdown(Shutdown::default())
-            .api(ApiAccess::through(Connector::from_service(service, "csi-resizer")))
-            .driver(connect)
-            .build();
-        let arguments = ["--kube-api-qps=-1"].iter().chain(arguments).map(|a| (*a).to_owned()).collect();
-        let (metrics, shutdown) = (context.metrics.clone(), context.shutdown.clone());
-        let task = tokio::spawn(whole(arguments, context));
-        Sidecar { metrics, shutdown, task }
+        let context = context(&self.server, USER, hostname).driver(connector(&self.driver)).build();
+        Sidecar::start(command_line(&["--kube-api-qps=-1"], arguments), context, whole)
     }
 }
 
@@ -302,12 +263,7 @@ pub(crate) fn rules() -> Vec<Rule> {
         Rule::new("", &["events"], &["list", "watch", "create", "update", "patch"]),
         Rule::new("storage.k8s.io", &["volumeattributesclasses"], &["get", "list", "watch"]),
         Rule::new("", &["secrets"], &["get", "list", "watch"]),
-        Rule::new(
-            "coordination.k8s.io",
-            &["leases"],
-            &["get", "watch", "list", "delete", "update", "create"],
-        )
-        .in_namespace("default"),
+        rule_for_leases(),
     ]
 }
 
@@ -318,46 +274,6 @@ pub(crate) async fn whole(arguments: Vec<String>, context: Context) -> Result<()
     run(Flags::read(&parsed, gates)?, context).await
 }
 
-/// A running sidecar; dropping it kills it.
-pub(crate) struct Sidecar {
-    pub(crate) metrics: Metrics,
-    shutdown: Shutdown,
-    task: JoinHandle<Result<(), Exit>>,
-}
-
-impl Drop for Sidecar {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-impl Sidecar {
-    /// SIGTERM.
-    pub(crate) fn terminate(&self) {
-        self.shutdown.request(Reason::Terminate);
-    }
-
-    /// Waits for the end.
-    pub(crate) async fn end(mut self) -> Result<(), Exit> {
-        let limit = Duration::from_secs(3600);
-        tokio::time::timeout(limit, &mut self.task)
-            .await
-            .expect("the sidecar ends")
-            .expect("it does not panic")
-    }
-
-    pub(crate) fn is_running(&self) -> bool {
-        !self.task.is_finished()
-    }
-
-    /// The value of a series, written as it is printed; 0 if it is not there.
-    pub(crate) fn metric(&self, series: &str) -> f64 {
-        let text = self.metrics.text();
-        let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-        value.map_or(0.0, |value| value.parse().unwrap())
-    }
-}
-
 fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
@@ -365,11 +281,6 @@ fn text(value: &Value) -> String {
 /// A claim's wish for a size, to be merged over it.
 pub(crate) fn wants(size: &str) -> Value {
     json!({"spec": {"resources": {"requests": {"storage": size}}}})
-}
-
-/// Lets everything that can happen now happen, and `seconds` of paused time pass.
-pub(crate) async fn pass(seconds: u64) {
-    sleep(Duration::from_secs(seconds)).await;
 }
 
 /// Bytes of a number of Gi.

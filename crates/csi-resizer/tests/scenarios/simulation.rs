@@ -8,13 +8,9 @@ mod world;
 
 use std::time::Duration;
 
-use csi_client::{Connection, ConnectionSettings};
-use sidecar_core::api::Connector;
-use sidecar_core::clock::Clock;
-use sidecar_core::context::{ApiAccess, Context, DriverConnector};
-use sidecar_core::random::Random;
+use sidecar_testkit::{command_line, simulation};
 use testkit::driver::DriverConfig;
-use testkit::simulation::{Incarnation, Options, World, run, simulate};
+use testkit::simulation::{Incarnation, Options, World, replays_exactly, run};
 
 use crate::setup::{USER, able, gi, whole};
 
@@ -39,33 +35,9 @@ fn options(test: &str) -> Options {
 
 /// One life of a resizer, from its command line.
 async fn life(life: Incarnation, hostname: &'static str, arguments: &[&str]) -> Result<(), String> {
-    let driver = life.driver();
-    let connect = DriverConnector::new(move |_, options| {
-        let settings = ConnectionSettings { metrics: options.metrics, ..ConnectionSettings::default() };
-        let connection = Connection::from_service(driver.clone(), settings);
-        Box::pin(async move { Ok(connection) })
-    });
-    let clock = life.clock();
-    let context = Context::builder()
-        .clock(Clock::simulated(clock.now()))
-        .random(Random::seeded(life.seed()))
-        .hostname(hostname)
-        .api(ApiAccess::through(Connector::from_service(life.api_as(USER), "csi-resizer")))
-        .driver(connect)
-        .build();
+    let context = simulation::context(&life, life.api_as(USER), USER, hostname).build();
     let defaults = ["--kube-api-qps=50", "--kube-api-burst=100", "--retry-interval-max=30s"];
-    let arguments = defaults.iter().chain(arguments).map(|argument| (*argument).to_owned()).collect();
-    whole(arguments, context).await.map_err(|exit| exit.to_string())
-}
-
-fn start_resizers(world: &World) {
-    if world.seed().is_multiple_of(3) {
-        for hostname in ["host-1", "host-2"] {
-            world.start(hostname, move |incarnation| life(incarnation, hostname, &["--leader-election"]));
-        }
-    } else {
-        world.start("host-1", |incarnation| life(incarnation, "host-1", &[]));
-    }
+    whole(command_line(&defaults, arguments), context).await.map_err(|exit| exit.to_string())
 }
 
 async fn lives(world: World) -> anyhow::Result<()> {
@@ -73,7 +45,7 @@ async fn lives(world: World) -> anyhow::Result<()> {
     plan.prepare(&world)?;
     let seen = check::Seen::default();
     world.invariant(move |world| seen.check(world));
-    start_resizers(&world);
+    simulation::start(&world, world.seed().is_multiple_of(3), life);
     let wishes = plan.play(&world);
     let done = world.clone();
     world.converge("everything is as it was last wanted", move || check::settled(&done, &wishes)).await
@@ -86,13 +58,5 @@ fn claims_grow_and_change_under_faults_and_crashes() {
 
 #[test]
 fn a_seed_replays_exactly() {
-    let options = options("a_seed_replays_exactly");
-    for seed in [3, 4] {
-        let first = simulate(seed, &options, lives).expect("a good run");
-        let again = simulate(seed, &options, lives).expect("a good run");
-        for (one, two) in first.trace.iter().zip(&again.trace) {
-            assert_eq!(one, two, "the runs of seed {seed} part here");
-        }
-        assert_eq!(first.hash, again.hash);
-    }
+    replays_exactly(&options("a_seed_replays_exactly"), lives);
 }

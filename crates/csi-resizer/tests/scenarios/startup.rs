@@ -5,15 +5,10 @@ use csi_client::csi::{
     GetPluginInfoResponse, NodeGetCapabilitiesRequest, ProbeRequest, ProbeResponse,
 };
 use serde_json::json;
-use sidecar_core::exit::Exit;
 use testkit::driver::Step;
 use tonic::Code;
 
 use crate::setup::{Setup, able, pass};
-
-async fn ends(setup: &Setup, arguments: &[&str]) -> Exit {
-    setup.start(arguments).end().await.expect_err("it ends with an error")
-}
 
 #[tokio::test(start_paused = true)]
 async fn bad_flags_end_with_a_clear_text() {
@@ -33,15 +28,13 @@ async fn bad_flags_end_with_a_clear_text() {
             "leaseDuration must be greater than renewDeadline",
         ),
     ] {
-        let exit = ends(&setup, arguments).await;
-        assert_eq!(exit.code, code, "{arguments:?}: {exit}");
-        assert!(exit.to_string().contains(text), "{arguments:?}: {exit}");
+        setup.start(arguments).ends_with(code, text).await;
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn version_is_printed_and_ends_with_0_even_next_to_a_bad_gate() {
-    assert_eq!(ends(&Setup::new(), &["--version", "--feature-gates=Nope=true"]).await.code, 0);
+    Setup::new().start(&["--version", "--feature-gates=Nope=true"]).ends_with(0, "").await;
 }
 
 /// Whether a driver like this expands through its controller, through nodes, or not, and modifies.
@@ -69,9 +62,7 @@ async fn no_controller_service() {
     for config in [able(true, true, true), able(false, true, false)] {
         let setup = Setup::with(config);
         setup.driver.configure(|config| config.plugin.clear());
-        let exit = ends(&setup, &[]).await;
-        assert_eq!(exit.code, 1);
-        assert!(exit.to_string().contains("CSI driver does not support controller service"), "{exit}");
+        setup.start(&[]).ends_with(1, "CSI driver does not support controller service").await;
     }
 }
 
@@ -87,7 +78,7 @@ async fn neither() {
         (false, false, true),
         "modifies all the same"
     );
-    let exit = ends(&Setup::with(able(false, false, false)), &[]).await;
+    let exit = Setup::with(able(false, false, false)).start(&[]).end().await.expect_err("nothing to do");
     assert_eq!((exit.code, exit.message.as_str()), (255, "CSI driver does not support resize nor modify"));
 }
 
@@ -100,32 +91,28 @@ async fn a_driver_that_only_modifies_needs_no_node_service() {
     assert_eq!(selects(&setup).await, (false, false, true));
     let setup = Setup::with(able(false, false, true));
     setup.driver.always::<NodeGetCapabilitiesRequest>(Step::fail(Code::Internal, "broken"));
-    assert_eq!(ends(&setup, &[]).await.code, 1);
+    setup.start(&[]).ends_with(1, "").await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn capabilities_that_cannot_be_had_end_with_1() {
     let setup = Setup::new();
     setup.driver.always::<ControllerGetCapabilitiesRequest>(Step::fail(Code::Internal, "no"));
-    assert_eq!(ends(&setup, &[]).await.code, 1);
+    setup.start(&[]).ends_with(1, "").await;
     let setup = Setup::new();
     setup.driver.always::<GetPluginCapabilitiesRequest>(Step::fail(Code::Internal, "no"));
-    let exit = ends(&setup, &[]).await;
-    assert_eq!(exit.code, 1);
-    assert!(exit.to_string().contains("rpc error: code = Internal desc = no"), "{exit}");
+    setup.start(&[]).ends_with(1, "rpc error: code = Internal desc = no").await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_name_of_the_driver_is_needed() {
     let setup = Setup::new();
     setup.driver.always::<GetPluginInfoRequest>(Step::fail(Code::Internal, "no"));
-    assert_eq!(ends(&setup, &[]).await.code, 1);
+    setup.start(&[]).ends_with(1, "").await;
     setup.driver.always::<GetPluginInfoRequest>(Step::edit(|answer: &mut GetPluginInfoResponse| {
         answer.name.clear();
     }));
-    let exit = ends(&setup, &[]).await;
-    assert_eq!(exit.code, 1);
-    assert!(exit.to_string().contains("driver name is empty"), "{exit}");
+    setup.start(&[]).ends_with(1, "driver name is empty").await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -144,9 +131,7 @@ async fn a_driver_that_is_not_ready_is_waited_for() {
 async fn a_probe_that_fails_ends_with_1() {
     let setup = Setup::new();
     setup.driver.always::<ProbeRequest>(Step::fail(Code::Internal, "broken"));
-    let exit = ends(&setup, &[]).await;
-    assert_eq!(exit.code, 1);
-    assert!(exit.to_string().contains("broken"), "{exit}");
+    setup.start(&[]).ends_with(1, "broken").await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -155,10 +140,8 @@ async fn sigterm_while_waiting_for_the_driver_ends_at_once() {
     setup.driver.always::<ProbeRequest>(Step::edit(|answer: &mut ProbeResponse| answer.ready = Some(false)));
     let sidecar = setup.start(&[]);
     pass(30).await;
-    let start = tokio::time::Instant::now();
     sidecar.terminate();
-    assert_eq!(sidecar.end().await, Ok(()));
-    assert!(start.elapsed().as_secs() < 1);
+    sidecar.ends_within(1, None).await;
 }
 
 #[tokio::test(start_paused = true)]
