@@ -4,26 +4,28 @@ use std::time::Duration;
 
 use csi_client::csi::CreateVolumeRequest;
 use serde_json::json;
-use testkit::api::Failure;
+use sidecar_testkit::leadership::{self, ELECT, Election, RELEASE, holder};
+use testkit::api::{ApiServer, Failure};
 use testkit::driver::Step;
-use tokio::time::Instant;
 
-use crate::setup::{Setup, pass};
+use crate::setup::{Setup, Sidecar, pass};
 
-const ELECT: &str = "--leader-election";
-const RELEASE: &str = "--feature-gates=ReleaseLeaderElectionOnExit=true";
+impl Election for Setup {
+    const LEASE: &'static str = "test-driver";
 
-fn holder(setup: &Setup) -> String {
-    let lease = setup.server.get("Lease", "default", "test-driver").unwrap_or_default();
-    lease["spec"]["holderIdentity"].as_str().unwrap_or_default().to_owned()
+    fn server(&self) -> &ApiServer {
+        &self.server
+    }
+
+    fn contender(&self, hostname: &str, arguments: &[&str]) -> Sidecar {
+        self.start_as(hostname, arguments)
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn one_of_two_works_and_the_other_takes_over() {
     let setup = Setup::new();
-    let first = setup.start_as("host-1", &[ELECT]);
-    setup.until("host-1 leads", || holder(&setup) == "host-1").await;
-    let second = setup.start_as("host-2", &[ELECT]);
+    let (first, second) = leadership::leader_and_standby(&setup).await;
     setup.claim("one", json!({}));
     setup.bound("one").await;
     drop(first);
@@ -36,20 +38,7 @@ async fn one_of_two_works_and_the_other_takes_over() {
 
 #[tokio::test(start_paused = true)]
 async fn a_standby_ends_at_once() {
-    let setup = Setup::new();
-    let _leader = setup.start_as("host-1", &[ELECT]);
-    setup.until("host-1 leads", || holder(&setup) == "host-1").await;
-    for (gate, code) in [(None, None), (Some(RELEASE), Some(1))] {
-        let arguments: Vec<&str> = [ELECT].into_iter().chain(gate).collect();
-        let standby = setup.start_as("host-2", &arguments);
-        pass(20).await;
-        let start = Instant::now();
-        standby.terminate();
-        let end = standby.end().await;
-        assert!(start.elapsed() < Duration::from_secs(1));
-        assert_eq!(end.err().map(|exit| exit.code), code);
-    }
-    assert_eq!(holder(&setup), "host-1");
+    leadership::a_standby_ends_at_once(&Setup::new()).await;
 }
 
 /// SIGTERM comes while the driver makes a volume; the volume is saved all the same.
@@ -63,10 +52,7 @@ async fn finishes_what_is_in_flight(arguments: &[&str], code: Option<u8>, left: 
     setup.claim("late", json!({}));
     sidecar.terminate();
     setup.server.fail_next("create", "persistentvolumes", 2, &Failure::internal("no"));
-    let start = Instant::now();
-    let end = sidecar.end().await;
-    assert!(start.elapsed() < Duration::from_secs(12), "{:?}", start.elapsed());
-    assert_eq!(end.err().map(|exit| exit.code), code);
+    sidecar.ends_within(12, code).await;
     setup.bound("claim").await;
     setup.event("claim", "ProvisioningSucceeded", "").await;
     assert_eq!(setup.creations().len(), 1);
@@ -91,16 +77,11 @@ async fn sigterm_of_a_leader_with_the_gate_releases_the_lease_and_ends_with_1() 
 #[tokio::test(start_paused = true)]
 async fn a_lost_lease_ends_with_1_at_once_and_writes_nothing_more() {
     let setup = Setup::new();
-    let sidecar = setup.start(&[ELECT]);
-    setup.until("it leads", || holder(&setup) == "host-1").await;
+    let sidecar = leadership::leader(&setup).await;
     setup.driver.script::<CreateVolumeRequest>([Step::late(Duration::from_secs(9))]);
     setup.claim("claim", json!({}));
     setup.until("the driver is asked", || !setup.creations().is_empty()).await;
-    let other = json!({"spec": {"holderIdentity": "somebody", "renewTime": "2026-11-21T06:00:00.000000Z"}});
-    setup.server.patch("Lease", "default", "test-driver", &other).unwrap();
-    let exit = sidecar.end().await.expect_err("the lease is lost");
-    assert_eq!(exit.code, 1);
-    setup.server.forget_calls();
+    leadership::lose(&setup, sidecar).await;
     pass(60).await;
     assert_eq!(setup.calls(), Vec::<String>::new());
     assert!(setup.volumes().is_empty());

@@ -1,31 +1,22 @@
 //! A cluster in this process: API server, controllers, driver, and as many sidecars as a test starts.
 
-use std::time::Duration;
-
 use csi_client::csi;
-use csi_client::{Connection, ConnectionSettings};
 use csi_provisioner::{Flags, run};
 use serde_json::{Value, json};
-use sidecar_core::api::Connector;
-use sidecar_core::clock::Clock;
-use sidecar_core::context::{ApiAccess, Context, DriverConnector};
+use sidecar_core::context::Context;
 use sidecar_core::entry;
 use sidecar_core::exit::Exit;
 use sidecar_core::flags::{self, Binary};
-use sidecar_core::metrics::Metrics;
-use sidecar_core::random::Random;
-use sidecar_core::shutdown::{Reason, Shutdown};
+pub(crate) use sidecar_testkit::{Sidecar, pass};
+use sidecar_testkit::{api_server, command_line, connector, context, events, until};
 use testkit::api::ApiServer;
 use testkit::driver::{ControllerCapability, DriverConfig, ScriptedDriver};
 use testkit::kcm::{KubeControllers, KubeOptions};
 use testkit::manifests::merge;
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep};
 
 pub(crate) const DRIVER: &str = "test-driver";
 pub(crate) const CLASS: &str = "fake-sc";
 pub(crate) const FINALIZER: &str = "external-provisioner.volume.kubernetes.io/finalizer";
-const EPOCH: &str = "2026-11-21T05:00:00Z";
 
 pub(crate) struct Setup {
     pub(crate) server: ApiServer,
@@ -47,7 +38,7 @@ impl Setup {
     }
 
     pub(crate) fn with(config: DriverConfig) -> Self {
-        let server = ApiServer::with(testkit::api::Clock::starting_at(EPOCH.parse().unwrap()), 0);
+        let server = api_server();
         let options = KubeOptions { protection: true, ..KubeOptions::default() };
         let controllers = KubeControllers::start(&server, options);
         let setup = Self { server, driver: ScriptedDriver::new(config), controllers: Some(controllers) };
@@ -106,25 +97,12 @@ impl Setup {
 
     /// Waits until `condition` holds, at most an hour of paused time.
     pub(crate) async fn until(&self, what: &str, condition: impl Fn() -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(3600);
-        while !condition() {
-            assert!(Instant::now() < deadline, "not in time: {what}\n{}", self.story());
-            sleep(Duration::from_millis(50)).await;
-        }
+        until(what, 1, condition, || self.story()).await;
     }
 
     /// Type, reason, message and count of every event about objects of this name.
     pub(crate) fn events(&self, object: &str) -> Vec<(String, String, String, u64)> {
-        let text = |event: &Value, field: &str| event[field].as_str().unwrap_or_default().to_owned();
-        self.server
-            .list("Event")
-            .iter()
-            .filter(|event| event["involvedObject"]["name"] == object)
-            .map(|event| {
-                let count = event["count"].as_u64().unwrap_or(1);
-                (text(event, "type"), text(event, "reason"), text(event, "message"), count)
-            })
-            .collect()
+        events(&self.server, object)
     }
 
     /// Waits for an event about an object.
@@ -163,27 +141,10 @@ impl Setup {
     }
 
     pub(crate) fn start_as(&self, hostname: &str, arguments: &[&str]) -> Sidecar {
-        let driver = self.driver.clone();
-        let connect = DriverConnector::new(move |_, options| {
-            let settings =
-                ConnectionSettings { metrics: options.metrics.clone(), ..ConnectionSettings::default() };
-            let connection = Connection::from_service(driver.service(), settings);
-            Box::pin(async move { Ok(connection) })
-        });
-        let service = self.server.service_as("csi-provisioner");
-        let context = Context::builder()
-            .clock(Clock::simulated(EPOCH.parse().unwrap()))
-            .random(Random::seeded(1))
-            .hostname(hostname)
-            .shutdown(Shutdown::default())
-            .api(ApiAccess::through(Connector::from_service(service, "csi-provisioner")))
-            .driver(connect)
-            .build();
-        let defaults = ["--kube-api-qps=-1", "--default-fstype=ext4"];
-        let arguments: Vec<String> = defaults.iter().chain(arguments).map(|a| (*a).to_owned()).collect();
-        let (metrics, shutdown) = (context.metrics.clone(), context.shutdown.clone());
-        let task = tokio::spawn(whole(arguments, context));
-        Sidecar { metrics, shutdown, task }
+        let context =
+            context(&self.server, "csi-provisioner", hostname).driver(connector(&self.driver)).build();
+        let arguments = command_line(&["--kube-api-qps=-1", "--default-fstype=ext4"], arguments);
+        Sidecar::start(arguments, context, whole)
     }
 }
 
@@ -192,49 +153,4 @@ pub(crate) async fn whole(arguments: Vec<String>, context: Context) -> Result<()
     let parsed = flags::parse(Binary::Provisioner, "csi-provisioner", &arguments, &context.variables)?;
     let gates = entry::prologue(&parsed, &context)?;
     run(Flags::read(&parsed, gates)?, context).await
-}
-
-/// A running sidecar; dropping it kills it.
-pub(crate) struct Sidecar {
-    pub(crate) metrics: Metrics,
-    shutdown: Shutdown,
-    task: JoinHandle<Result<(), Exit>>,
-}
-
-impl Drop for Sidecar {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-impl Sidecar {
-    /// SIGTERM.
-    pub(crate) fn terminate(&self) {
-        self.shutdown.request(Reason::Terminate);
-    }
-
-    /// Waits for the end.
-    pub(crate) async fn end(mut self) -> Result<(), Exit> {
-        let limit = Duration::from_secs(3600);
-        tokio::time::timeout(limit, &mut self.task)
-            .await
-            .expect("the sidecar ends")
-            .expect("it does not panic")
-    }
-
-    pub(crate) fn is_running(&self) -> bool {
-        !self.task.is_finished()
-    }
-
-    /// The value of a series, written as it is printed; 0 if it is not there.
-    pub(crate) fn metric(&self, series: &str) -> f64 {
-        let text = self.metrics.text();
-        let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-        value.map_or(0.0, |value| value.parse().unwrap())
-    }
-}
-
-/// Lets everything that can happen now happen, and `seconds` of paused time pass.
-pub(crate) async fn pass(seconds: u64) {
-    sleep(Duration::from_secs(seconds)).await;
 }

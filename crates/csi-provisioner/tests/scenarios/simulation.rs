@@ -8,15 +8,11 @@ mod restores;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use csi_client::{Connection, ConnectionSettings};
 use serde_json::json;
-use sidecar_core::api::Connector;
-use sidecar_core::clock::Clock;
-use sidecar_core::context::{ApiAccess, Context, DriverConnector};
-use sidecar_core::random::Random;
+use sidecar_testkit::{command_line, simulation};
 use testkit::driver::{DriverConfig, Fact};
 use testkit::kcm::KubeOptions;
-use testkit::simulation::{Incarnation, Options, Rates, World, invariants, run, simulate};
+use testkit::simulation::{Incarnation, Options, Rates, World, invariants, replays_exactly, run};
 
 use crate::setup::{CLASS, DRIVER, whole};
 
@@ -46,23 +42,9 @@ fn options(test: &str) -> Options {
 
 /// One life of a provisioner, from its command line.
 async fn life(life: Incarnation, hostname: &'static str, arguments: &[&str]) -> Result<(), String> {
-    let driver = life.driver();
-    let connect = DriverConnector::new(move |_, options| {
-        let settings = ConnectionSettings { metrics: options.metrics, ..ConnectionSettings::default() };
-        let connection = Connection::from_service(driver.clone(), settings);
-        Box::pin(async move { Ok(connection) })
-    });
-    let clock = life.clock();
-    let context = Context::builder()
-        .clock(Clock::simulated(clock.now()))
-        .random(Random::seeded(life.seed()))
-        .hostname(hostname)
-        .api(ApiAccess::through(Connector::from_service(life.api(), "csi-provisioner")))
-        .driver(connect)
-        .build();
+    let context = simulation::context(&life, life.api(), "csi-provisioner", hostname).build();
     let defaults = ["--kube-api-qps=50", "--kube-api-burst=100", "--retry-interval-max=30s"];
-    let arguments = defaults.iter().chain(arguments).map(|argument| (*argument).to_owned()).collect();
-    whole(arguments, context).await.map_err(|exit| exit.to_string())
+    whole(command_line(&defaults, arguments), context).await.map_err(|exit| exit.to_string())
 }
 
 /// No name is given to the driver again after its volume was deleted (upstream issue 1469).
@@ -81,20 +63,11 @@ fn no_volume_comes_back(world: &World) -> Result<(), String> {
 fn start_provisioners(world: &World, deletion: Deletion, flags: &'static [&'static str]) {
     let protection: &[&str] = if deletion == Deletion::Protected { &["--leak-protection"] } else { &[] };
     let flags = [flags, protection].concat();
-    if deletion != Deletion::AnyTime && world.seed().is_multiple_of(3) {
-        for hostname in ["host-1", "host-2"] {
-            let flags = [&flags[..], &["--leader-election"]].concat();
-            world.start(hostname, move |incarnation| {
-                let flags = flags.clone();
-                async move { life(incarnation, hostname, &flags).await }
-            });
-        }
-    } else {
-        world.start("host-1", move |incarnation| {
-            let flags = flags.clone();
-            async move { life(incarnation, "host-1", &flags).await }
-        });
-    }
+    let compete = deletion != Deletion::AnyTime && world.seed().is_multiple_of(3);
+    simulation::start(world, compete, move |incarnation, hostname, election| {
+        let flags = [&flags[..], election].concat();
+        async move { life(incarnation, hostname, &flags).await }
+    });
 }
 
 /// Claims come at their times; every second one goes again.
@@ -166,13 +139,5 @@ fn protected_claims_deleted_at_any_time_leak_nothing() {
 
 #[test]
 fn a_seed_replays_exactly() {
-    let options = options("a_seed_replays_exactly");
-    for seed in [3, 4] {
-        let first = simulate(seed, &options, |world| lives(world, Deletion::OnceBound)).expect("a good run");
-        let again = simulate(seed, &options, |world| lives(world, Deletion::OnceBound)).expect("a good run");
-        for (one, two) in first.trace.iter().zip(&again.trace) {
-            assert_eq!(one, two, "the runs of seed {seed} part here");
-        }
-        assert_eq!(first.hash, again.hash);
-    }
+    replays_exactly(&options("a_seed_replays_exactly"), |world| lives(world, Deletion::OnceBound));
 }

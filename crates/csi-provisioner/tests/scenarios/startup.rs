@@ -2,15 +2,10 @@
 
 use csi_client::csi::{GetPluginInfoRequest, GetPluginInfoResponse, ProbeRequest, ProbeResponse};
 use serde_json::json;
-use sidecar_core::exit::Exit;
 use testkit::driver::Step;
 use tonic::Code;
 
 use crate::setup::{Setup, pass};
-
-async fn ends(setup: &Setup, arguments: &[&str]) -> Exit {
-    setup.start(arguments).end().await.expect_err("it ends with an error")
-}
 
 #[tokio::test(start_paused = true)]
 async fn bad_flags_end_with_a_clear_text() {
@@ -34,16 +29,14 @@ async fn bad_flags_end_with_a_clear_text() {
             "leaseDuration must be greater than renewDeadline",
         ),
     ] {
-        let exit = ends(&setup, arguments).await;
-        assert_eq!(exit.code, code, "{arguments:?}: {exit}");
-        assert!(exit.to_string().contains(text), "{arguments:?}: {exit}");
+        setup.start(arguments).ends_with(code, text).await;
     }
     assert!(setup.creations().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
 async fn version_is_printed_and_ends_with_0() {
-    assert_eq!(ends(&Setup::new(), &["--version"]).await.code, 0);
+    Setup::new().start(&["--version"]).ends_with(0, "").await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -61,9 +54,7 @@ async fn get_driver_name_ok() {
 async fn get_driver_name_grpc_error() {
     let setup = Setup::new();
     setup.driver.always::<GetPluginInfoRequest>(Step::fail(Code::Internal, "no"));
-    let exit = ends(&setup, &[]).await;
-    assert_eq!(exit.code, 255);
-    assert!(exit.to_string().contains("rpc error: code = Internal desc = no"), "{exit}");
+    setup.start(&[]).ends_with(255, "rpc error: code = Internal desc = no").await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -72,9 +63,7 @@ async fn get_driver_name_empty_name() {
     setup.driver.always::<GetPluginInfoRequest>(Step::edit(|answer: &mut GetPluginInfoResponse| {
         answer.name.clear();
     }));
-    let exit = ends(&setup, &[]).await;
-    assert_eq!(exit.code, 255);
-    assert!(exit.to_string().contains("driver name is empty"), "{exit}");
+    setup.start(&[]).ends_with(255, "driver name is empty").await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -97,9 +86,7 @@ async fn a_driver_that_is_not_ready_is_waited_for() {
 async fn a_probe_that_fails_ends_with_1() {
     let setup = Setup::new();
     setup.driver.always::<ProbeRequest>(Step::fail(Code::Internal, "broken"));
-    let exit = ends(&setup, &[]).await;
-    assert_eq!(exit.code, 1);
-    assert!(exit.to_string().contains("broken"), "{exit}");
+    setup.start(&[]).ends_with(1, "broken").await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -108,10 +95,8 @@ async fn sigterm_while_waiting_for_the_driver_ends_at_once() {
     setup.driver.always::<ProbeRequest>(Step::edit(|answer: &mut ProbeResponse| answer.ready = Some(false)));
     let sidecar = setup.start(&[]);
     pass(30).await;
-    let start = tokio::time::Instant::now();
     sidecar.terminate();
-    assert_eq!(sidecar.end().await, Ok(()));
-    assert!(start.elapsed().as_secs() < 1);
+    sidecar.ends_within(1, None).await;
 }
 
 #[tokio::test(start_paused = true)]
