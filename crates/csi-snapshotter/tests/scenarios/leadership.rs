@@ -5,26 +5,28 @@ use std::time::Duration;
 
 use csi_client::csi::{CreateSnapshotRequest, CreateVolumeGroupSnapshotRequest, DeleteSnapshotRequest};
 use serde_json::json;
+use sidecar_testkit::leadership::{self, ELECT, Election, RELEASE, holder};
+use testkit::api::ApiServer;
 use testkit::driver::Step;
-use tokio::time::Instant;
 
-use crate::setup::{Setup, VGSC, VSC, has_annotation, is_ready, pass};
+use crate::setup::{Setup, Sidecar, VGSC, VSC, has_annotation, is_ready, pass};
 
-const ELECT: &str = "--leader-election";
-const RELEASE: &str = "--feature-gates=ReleaseLeaderElectionOnExit=true";
-const LEASE: &str = "external-snapshotter-leader-mock";
+impl Election for Setup {
+    const LEASE: &'static str = "external-snapshotter-leader-mock";
 
-fn holder(setup: &Setup) -> String {
-    let lease = setup.server.get("Lease", "default", LEASE).unwrap_or_default();
-    lease["spec"]["holderIdentity"].as_str().unwrap_or_default().to_owned()
+    fn server(&self) -> &ApiServer {
+        &self.server
+    }
+
+    fn contender(&self, hostname: &str, arguments: &[&str]) -> Sidecar {
+        self.start_as(hostname, arguments)
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn one_of_two_works_and_the_other_takes_over() {
     let setup = Setup::new();
-    let first = setup.start_as("host-1", &[ELECT]);
-    setup.until("host-1 leads", || holder(&setup) == "host-1").await;
-    let second = setup.start_as("host-2", &[ELECT]);
+    let (first, second) = leadership::leader_and_standby(&setup).await;
     setup.content("one", json!({}));
     setup.ready(VSC, "one").await;
     drop(first);
@@ -36,20 +38,7 @@ async fn one_of_two_works_and_the_other_takes_over() {
 
 #[tokio::test(start_paused = true)]
 async fn a_standby_ends_at_once() {
-    let setup = Setup::new();
-    let _leader = setup.start_as("host-1", &[ELECT]);
-    setup.until("host-1 leads", || holder(&setup) == "host-1").await;
-    for (gate, code) in [(None, None), (Some(RELEASE), Some(1))] {
-        let arguments: Vec<&str> = [ELECT].into_iter().chain(gate).collect();
-        let standby = setup.start_as("host-2", &arguments);
-        pass(20).await;
-        let start = Instant::now();
-        standby.terminate();
-        let end = standby.end().await;
-        assert!(start.elapsed() < Duration::from_secs(1));
-        assert_eq!(end.err().map(|exit| exit.code), code);
-    }
-    assert_eq!(holder(&setup), "host-1");
+    leadership::a_standby_ends_at_once(&Setup::new()).await;
 }
 
 /// SIGTERM comes while the driver takes a snapshot and a group, and deletes a snapshot.
@@ -71,10 +60,7 @@ async fn finishes_what_is_in_flight(arguments: &[&str], code: Option<u8>, left: 
     sidecar.terminate();
     // Work that comes after the signal is not begun.
     setup.content("late", json!({}));
-    let start = Instant::now();
-    let end = sidecar.end().await;
-    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
-    assert_eq!(end.err().map(|exit| exit.code), code);
+    sidecar.ends_within(10, code).await;
     assert!(is_ready(&setup.vsc("new")) && is_ready(&setup.vgsc("group")) && setup.vsc("old").is_null());
     assert_eq!((asked(), holder(&setup)), (4, left.to_owned()));
     assert!(!has_annotation(&setup.vsc("late"), crate::setup::BEING_CREATED));
@@ -98,16 +84,11 @@ async fn sigterm_of_a_leader_with_the_gate_releases_the_lease_and_ends_with_1() 
 #[tokio::test(start_paused = true)]
 async fn a_lost_lease_ends_with_1_at_once_and_writes_nothing_more() {
     let setup = Setup::new();
-    let sidecar = setup.start(&[ELECT]);
-    setup.until("it leads", || holder(&setup) == "host-1").await;
+    let sidecar = leadership::leader(&setup).await;
     setup.driver.script::<CreateSnapshotRequest>([Step::late(Duration::from_secs(9))]);
     setup.content("content", json!({}));
     setup.until("the driver is asked", || !setup.created().is_empty()).await;
-    let other = json!({"spec": {"holderIdentity": "somebody", "renewTime": "2026-11-21T06:00:00.000000Z"}});
-    setup.server.patch("Lease", "default", LEASE, &other).unwrap();
-    let exit = sidecar.end().await.expect_err("the lease is lost");
-    assert_eq!(exit.code, 1);
-    setup.server.forget_calls();
+    leadership::lose(&setup, sidecar).await;
     pass(60).await;
     assert_eq!(setup.calls(), Vec::<String>::new());
     let _next = setup.start_as("host-1", &[]);

@@ -4,24 +4,19 @@
 use std::time::Duration;
 
 use csi_client::csi::{CreateSnapshotRequest, DeleteSnapshotRequest, ListSnapshotsRequest};
-use csi_client::{Connection, ConnectionSettings};
 use csi_snapshotter::{Flags, run};
 use serde_json::{Value, json};
-use sidecar_core::api::Connector;
-use sidecar_core::clock::Clock;
-use sidecar_core::context::{ApiAccess, Context, DriverConnector, Variables};
+use sidecar_core::context::{Context, Variables};
 use sidecar_core::entry;
 use sidecar_core::exit::Exit;
 use sidecar_core::flags::{self, Binary};
-use sidecar_core::metrics::Metrics;
-use sidecar_core::random::Random;
-use sidecar_core::shutdown::{Reason, Shutdown};
+pub(crate) use sidecar_testkit::{Sidecar, pass};
+use sidecar_testkit::{api_server, command_line, connector, context, rule_for_leases, until};
 use snapshot_api::names::{annotations, finalizers};
 use testkit::api::{ApiServer, Rule};
 use testkit::driver::{ControllerCapability, DriverConfig, GroupCapability, ScriptedDriver};
+pub(crate) use testkit::manifests::both;
 use testkit::manifests::merge;
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep};
 
 pub(crate) const DRIVER: &str = "mock";
 pub(crate) const CLASS: &str = "class-gold";
@@ -40,7 +35,6 @@ pub(crate) const FOREIGN: &str = "example.com/watched";
 pub(crate) const GIB: i64 = 1 << 30;
 /// When the scripted driver cuts its snapshots, in nanoseconds.
 pub(crate) const CUT: i64 = 1_700_000_000_000_000_000;
-const EPOCH: &str = "2026-11-21T05:00:00Z";
 const USER: &str = "csi-snapshotter";
 
 pub(crate) struct Setup {
@@ -61,12 +55,7 @@ pub(crate) fn rules() -> Vec<Rule> {
         Rule::new(groups, &["volumegroupsnapshotclasses"], &see),
         Rule::new(groups, &["volumegroupsnapshotcontents"], &change),
         Rule::new(groups, &["volumegroupsnapshotcontents/status"], &["patch", "update"]),
-        Rule::new(
-            "coordination.k8s.io",
-            &["leases"],
-            &["get", "watch", "list", "delete", "update", "create"],
-        )
-        .in_namespace("default"),
+        rule_for_leases(),
     ]
 }
 
@@ -98,7 +87,7 @@ impl Setup {
 
     /// A cluster that knows no groups.
     pub(crate) fn without_groups(config: DriverConfig) -> Self {
-        let server = ApiServer::with(testkit::api::Clock::starting_at(EPOCH.parse().unwrap()), 0);
+        let server = api_server();
         server.install("snapshot.storage.k8s.io");
         server.set_rules(USER, rules());
         let driver = ScriptedDriver::new(config);
@@ -197,11 +186,7 @@ impl Setup {
 
     /// Waits until `condition` holds, at most an hour of paused time.
     pub(crate) async fn until(&self, what: &str, condition: impl Fn() -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(3600);
-        while !condition() {
-            assert!(Instant::now() < deadline, "not in time: {what}\n{}", self.story());
-            sleep(Duration::from_millis(50)).await;
-        }
+        until(what, 1, condition, || self.story()).await;
     }
 
     pub(crate) async fn ready(&self, kind: &str, name: &str) {
@@ -284,28 +269,12 @@ impl Setup {
     }
 
     pub(crate) fn start_as(&self, hostname: &str, arguments: &[&str]) -> Sidecar {
-        let driver = self.driver.clone();
-        let connect = DriverConnector::new(move |_, options| {
-            let settings =
-                ConnectionSettings { metrics: options.metrics.clone(), ..ConnectionSettings::default() };
-            let connection = Connection::from_service(driver.service(), settings);
-            Box::pin(async move { Ok(connection) })
-        });
-        let service = self.server.service_as(USER);
-        let context = Context::builder()
-            .clock(Clock::simulated(EPOCH.parse().unwrap()))
-            .random(Random::seeded(1))
+        let context = context(&self.server, USER, hostname)
             .variables(Variables::from_pairs([("NODE_NAME", hostname)]))
-            .hostname(hostname)
-            .shutdown(Shutdown::default())
-            .api(ApiAccess::through(Connector::from_service(service, USER)))
-            .driver(connect)
+            .driver(connector(&self.driver))
             .build();
-        let defaults = ["--kube-api-qps=-1", "--extra-create-metadata"];
-        let arguments: Vec<String> = defaults.iter().chain(arguments).map(|a| (*a).to_owned()).collect();
-        let (metrics, shutdown) = (context.metrics.clone(), context.shutdown.clone());
-        let task = tokio::spawn(whole(arguments, context));
-        Sidecar { metrics, shutdown, task }
+        let arguments = command_line(&["--kube-api-qps=-1", "--extra-create-metadata"], arguments);
+        Sidecar::start(arguments, context, whole)
     }
 }
 
@@ -367,20 +336,6 @@ pub(crate) fn secret_annotations(name: &str, namespace: &str) -> Value {
     }}})
 }
 
-/// Both, the second on top.
-pub(crate) fn both(mut one: Value, other: Value) -> Value {
-    match (&mut one, other) {
-        (Value::Object(fields), Value::Object(changes)) => {
-            for (key, change) in changes {
-                let field = fields.remove(&key).unwrap_or_else(|| json!({}));
-                fields.insert(key, both(field, change));
-            }
-            one
-        }
-        (_, other) => other,
-    }
-}
-
 pub(crate) fn is_ready(content: &Value) -> bool {
     content["status"]["readyToUse"] == true
 }
@@ -394,51 +349,6 @@ pub(crate) async fn whole(arguments: Vec<String>, context: Context) -> Result<()
     let parsed = flags::parse(Binary::Snapshotter, "csi-snapshotter", &arguments, &context.variables)?;
     let gates = entry::prologue(&parsed, &context)?;
     run(Flags::read(&parsed, gates, &context.variables)?, context).await
-}
-
-/// A running sidecar; dropping it kills it.
-pub(crate) struct Sidecar {
-    pub(crate) metrics: Metrics,
-    shutdown: Shutdown,
-    task: JoinHandle<Result<(), Exit>>,
-}
-
-impl Drop for Sidecar {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-impl Sidecar {
-    /// SIGTERM.
-    pub(crate) fn terminate(&self) {
-        self.shutdown.request(Reason::Terminate);
-    }
-
-    /// Waits for the end.
-    pub(crate) async fn end(mut self) -> Result<(), Exit> {
-        let limit = Duration::from_secs(3600);
-        tokio::time::timeout(limit, &mut self.task)
-            .await
-            .expect("the sidecar ends")
-            .expect("it does not panic")
-    }
-
-    pub(crate) fn is_running(&self) -> bool {
-        !self.task.is_finished()
-    }
-
-    /// The value of a series, written as it is printed; 0 if it is not there.
-    pub(crate) fn metric(&self, series: &str) -> f64 {
-        let text = self.metrics.text();
-        let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-        value.map_or(0.0, |value| value.parse().unwrap())
-    }
-}
-
-/// Lets everything that can happen now happen, and `seconds` of paused time pass.
-pub(crate) async fn pass(seconds: u64) {
-    sleep(Duration::from_secs(seconds)).await;
 }
 
 /// Long enough for everything that follows from something, and for a retry that should not come.

@@ -7,15 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use csi_client::{Connection, ConnectionSettings};
 use serde_json::{Value, json};
-use sidecar_core::api::Connector;
-use sidecar_core::clock::Clock;
-use sidecar_core::context::{ApiAccess, Context, DriverConnector};
-use sidecar_core::random::Random;
+use sidecar_testkit::{command_line, simulation};
 use testkit::api::doc;
 use testkit::driver::{ControllerCapability, DriverConfig, Fact};
-use testkit::simulation::{Incarnation, Options, World, run, simulate};
+use testkit::simulation::{Incarnation, Options, World, replays_exactly, run};
 
 use crate::setup::{
     BEING_CREATED, BEING_DELETED, CLASS, DRIVER, GIB, GROUP_BEING_CREATED, GROUP_BEING_DELETED, VGSC, VOLUME,
@@ -37,20 +33,7 @@ fn options(test: &str) -> Options {
 
 /// One life of a snapshotter, from its command line.
 async fn life(life: Incarnation, hostname: &'static str, arguments: &[&str]) -> Result<(), String> {
-    let driver = life.driver();
-    let connect = DriverConnector::new(move |_, options| {
-        let settings = ConnectionSettings { metrics: options.metrics, ..ConnectionSettings::default() };
-        let connection = Connection::from_service(driver.clone(), settings);
-        Box::pin(async move { Ok(connection) })
-    });
-    let clock = life.clock();
-    let context = Context::builder()
-        .clock(Clock::simulated(clock.now()))
-        .random(Random::seeded(life.seed()))
-        .hostname(hostname)
-        .api(ApiAccess::through(Connector::from_service(life.api(), "csi-snapshotter")))
-        .driver(connect)
-        .build();
+    let context = simulation::context(&life, life.api(), "csi-snapshotter", hostname).build();
     let defaults = [
         "--kube-api-qps=50",
         "--kube-api-burst=100",
@@ -58,18 +41,7 @@ async fn life(life: Incarnation, hostname: &'static str, arguments: &[&str]) -> 
         "--worker-threads=4",
         "--timeout=15s",
     ];
-    let arguments = defaults.iter().chain(arguments).map(|argument| (*argument).to_owned()).collect();
-    whole(arguments, context).await.map_err(|exit| exit.to_string())
-}
-
-fn start_snapshotters(world: &World) {
-    if world.seed().is_multiple_of(3) {
-        for hostname in ["host-1", "host-2"] {
-            world.start(hostname, move |incarnation| life(incarnation, hostname, &["--leader-election"]));
-        }
-    } else {
-        world.start("host-1", |incarnation| life(incarnation, "host-1", &[]));
-    }
+    whole(command_line(&defaults, arguments), context).await.map_err(|exit| exit.to_string())
 }
 
 /// Half of the drivers tell about a snapshot without being asked to take it.
@@ -227,7 +199,7 @@ async fn lives(world: World) -> anyhow::Result<()> {
     let wishes = Shared::default();
     let checked = wishes.clone();
     world.invariant(move |world| holds(world, &checked));
-    start_snapshotters(&world);
+    simulation::start(&world, world.seed().is_multiple_of(3), life);
     tokio::spawn(classes(world.clone()));
     let mut users = Vec::new();
     for number in 0..SINGLES {
@@ -336,13 +308,5 @@ fn snapshots_come_and_go_under_faults_and_crashes() {
 
 #[test]
 fn a_seed_replays_exactly() {
-    let options = options("a_seed_replays_exactly");
-    for seed in [3, 4] {
-        let first = simulate(seed, &options, lives).expect("a good run");
-        let again = simulate(seed, &options, lives).expect("a good run");
-        for (one, two) in first.trace.iter().zip(&again.trace) {
-            assert_eq!(one, two, "the runs of seed {seed} part here");
-        }
-        assert_eq!(first.hash, again.hash);
-    }
+    replays_exactly(&options("a_seed_replays_exactly"), lives);
 }

@@ -9,17 +9,12 @@ use csi_client::csi::{
     ProbeResponse,
 };
 use serde_json::json;
-use sidecar_core::exit::Exit;
 use snapshot_api::names::labels;
 use testkit::api::Rule;
 use testkit::driver::{ControllerCapability, DriverConfig, Step};
 use tonic::Code;
 
 use crate::setup::{CLASS, DRIVER, Setup, VGSC, VSC, able, is_ready, pass, rules, settle};
-
-async fn ends(setup: &Setup, arguments: &[&str]) -> Exit {
-    setup.start(arguments).end().await.expect_err("it ends with an error")
-}
 
 #[tokio::test(start_paused = true)]
 async fn bad_flags_end_with_a_clear_text() {
@@ -43,9 +38,7 @@ async fn bad_flags_end_with_a_clear_text() {
         ),
         (&["--no-such-flag"], 2, "flag provided but not defined: -no-such-flag"),
     ] {
-        let exit = ends(&setup, arguments).await;
-        assert_eq!(exit.code, code, "{arguments:?}: {exit}");
-        assert!(exit.to_string().contains(text), "{arguments:?}: {exit}");
+        setup.start(arguments).ends_with(code, text).await;
     }
     let off = ["--groupsnapshot-name-uuid-length=33", "--feature-gates=CSIVolumeGroupSnapshot=false"];
     let _sidecar = setup.start(&off);
@@ -56,14 +49,12 @@ async fn bad_flags_end_with_a_clear_text() {
 #[tokio::test(start_paused = true)]
 async fn node_deployment_needs_a_node_name() {
     let setup = Setup::new();
-    let exit = setup.start_as("", &["--node-deployment"]).end().await.expect_err("no node");
-    assert_eq!(exit.code, 255);
-    assert!(exit.to_string().contains("NODE_NAME"), "{exit}");
+    setup.start_as("", &["--node-deployment"]).ends_with(255, "NODE_NAME").await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn version_is_printed_and_ends_with_0() {
-    assert_eq!(ends(&Setup::new(), &["--version"]).await.code, 0);
+    Setup::new().start(&["--version"]).ends_with(0, "").await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -71,12 +62,12 @@ async fn a_driver_that_does_not_answer_well_ends_the_process() {
     let refused = || Step::fail(Code::Internal, "mock");
     let setup = Setup::new();
     setup.driver.script::<GetPluginInfoRequest>([refused()]);
-    assert_eq!(ends(&setup, &[]).await.code, 1);
+    setup.start(&[]).ends_with(1, "").await;
     let nameless = Step::edit(|answer: &mut GetPluginInfoResponse| answer.name.clear());
     setup.driver.script::<GetPluginInfoRequest>([nameless]);
-    assert_eq!(ends(&setup, &[]).await.code, 1);
+    setup.start(&[]).ends_with(1, "").await;
     setup.driver.script::<ProbeRequest>([refused()]);
-    assert_eq!(ends(&setup, &[]).await.code, 1);
+    setup.start(&[]).ends_with(1, "").await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -95,15 +86,15 @@ async fn an_unready_driver_is_waited_for() {
 async fn capability_probe_success_error_not_supported_without_type_empty_list() {
     let setup = Setup::new();
     setup.driver.script::<ControllerGetCapabilitiesRequest>([Step::fail(Code::Internal, "mock")]);
-    assert_eq!(ends(&setup, &[]).await.code, 1);
+    setup.start(&[]).ends_with(1, "").await;
     let typeless = Step::edit(|answer: &mut ControllerGetCapabilitiesResponse| {
         answer.capabilities = vec![ControllerServiceCapability { r#type: None }];
     });
     setup.driver.script::<ControllerGetCapabilitiesRequest>([typeless]);
-    assert!(ends(&setup, &[]).await.to_string().contains("CREATE_DELETE_SNAPSHOT"));
+    setup.start(&[]).ends_with(1, "CREATE_DELETE_SNAPSHOT").await;
     for controller in [vec![], vec![ControllerCapability::ListSnapshots]] {
         let setup = Setup::with(DriverConfig { controller, ..able() });
-        assert_eq!(ends(&setup, &[]).await.code, 1);
+        setup.start(&[]).ends_with(1, "").await;
     }
     let _sidecar = setup.start(&[]);
     setup.content("content", json!({}));
