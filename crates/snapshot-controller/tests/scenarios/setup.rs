@@ -4,25 +4,21 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sidecar_core::api::Connector;
-use sidecar_core::clock::Clock;
-use sidecar_core::context::{ApiAccess, Context};
+use sidecar_core::context::Context;
 use sidecar_core::entry;
 use sidecar_core::exit::Exit;
 use sidecar_core::flags::{self, Binary};
-use sidecar_core::metrics::Metrics;
-use sidecar_core::random::Random;
-use sidecar_core::shutdown::{Reason, Shutdown};
+pub(crate) use sidecar_testkit::{EPOCH, Sidecar as Controller, pass};
+use sidecar_testkit::{api_server, command_line, context, events, rule_for_leases, until};
 use snapshot_api::names::{annotations, finalizers};
 use snapshot_controller::{Flags, run};
 use testkit::api::{ApiServer, Failure, Rule};
 pub(crate) use testkit::manifests::merge;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 pub(crate) const DRIVER: &str = "csi-mock-plugin";
 pub(crate) const USER: &str = "snapshot-controller";
-pub(crate) const EPOCH: &str = "2026-11-21T05:00:00Z";
 
 pub(crate) const VS: &str = "VolumeSnapshot";
 pub(crate) const VSC: &str = "VolumeSnapshotContent";
@@ -43,7 +39,7 @@ pub(crate) struct Setup {
 impl Setup {
     /// Classes `class` (Delete), `retain` (Retain) and `secret` (Delete, with a secret); no default.
     pub(crate) fn new() -> Self {
-        let server = ApiServer::with(testkit::api::Clock::starting_at(EPOCH.parse().unwrap()), 0);
+        let server = api_server();
         server.install("snapshot.storage.k8s.io");
         server.install("groupsnapshot.storage.k8s.io");
         server.set_rules(USER, rules());
@@ -217,11 +213,7 @@ impl Setup {
 
     /// Waits until `condition` holds, at most two hours of paused time.
     pub(crate) async fn until(&self, what: &str, condition: impl Fn() -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(7200);
-        while !condition() {
-            assert!(Instant::now() < deadline, "not in time: {what}\n{}", self.story());
-            sleep(Duration::from_millis(50)).await;
-        }
+        until(what, 2, condition, || self.story()).await;
     }
 
     pub(crate) async fn until_ready(&self, snapshot: &str) {
@@ -239,15 +231,7 @@ impl Setup {
 
     /// Type, reason, message and count of every event about objects of this name.
     pub(crate) fn events(&self, object: &str) -> Vec<(String, String, String, u64)> {
-        self.server
-            .list("Event")
-            .iter()
-            .filter(|event| event["involvedObject"]["name"] == object)
-            .map(|event| {
-                let count = event["count"].as_u64().unwrap_or(1);
-                (text(&event["type"]), text(&event["reason"]), text(&event["message"]), count)
-            })
-            .collect()
+        events(&self.server, object)
     }
 
     pub(crate) fn reasons(&self, object: &str) -> Vec<String> {
@@ -309,18 +293,8 @@ impl Setup {
     }
 
     pub(crate) fn start_as(&self, hostname: &str, arguments: &[&str]) -> Controller {
-        let service = self.server.service_as(USER);
-        let context = Context::builder()
-            .clock(Clock::simulated(EPOCH.parse().unwrap()))
-            .random(Random::seeded(1))
-            .hostname(hostname)
-            .shutdown(Shutdown::default())
-            .api(ApiAccess::through(Connector::from_service(service, "snapshot-controller")))
-            .build();
-        let arguments = ["--kube-api-qps=-1"].iter().chain(arguments).map(|a| (*a).to_owned()).collect();
-        let (metrics, shutdown) = (context.metrics.clone(), context.shutdown.clone());
-        let task = tokio::spawn(whole(arguments, context));
-        Controller { metrics, shutdown, task }
+        let context = context(&self.server, USER, hostname).build();
+        Controller::start(command_line(&["--kube-api-qps=-1"], arguments), context, whole)
     }
 }
 
@@ -383,12 +357,7 @@ pub(crate) fn rules() -> Vec<Rule> {
         Rule::new(GROUPS, &["volumegroupsnapshotcontents/status"], &["patch"]),
         Rule::new(GROUPS, &["volumegroupsnapshots"], &["get", "list", "watch", "update", "patch"]),
         Rule::new(GROUPS, &["volumegroupsnapshots/status"], &["update", "patch"]),
-        Rule::new(
-            "coordination.k8s.io",
-            &["leases"],
-            &["get", "watch", "list", "delete", "update", "create"],
-        )
-        .in_namespace("default"),
+        rule_for_leases(),
     ]
 }
 
@@ -409,57 +378,12 @@ impl Drop for Played {
     }
 }
 
-/// A running controller; dropping it kills it.
-pub(crate) struct Controller {
-    pub(crate) metrics: Metrics,
-    shutdown: Shutdown,
-    task: JoinHandle<Result<(), Exit>>,
-}
-
-impl Drop for Controller {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-impl Controller {
-    /// SIGTERM.
-    pub(crate) fn terminate(&self) {
-        self.shutdown.request(Reason::Terminate);
-    }
-
-    /// Waits for the end.
-    pub(crate) async fn end(mut self) -> Result<(), Exit> {
-        let limit = Duration::from_secs(3600);
-        tokio::time::timeout(limit, &mut self.task)
-            .await
-            .expect("the controller ends")
-            .expect("it does not panic")
-    }
-
-    pub(crate) fn is_running(&self) -> bool {
-        !self.task.is_finished()
-    }
-
-    /// The value of a series, written as it is printed; 0 if it is not there.
-    pub(crate) fn metric(&self, series: &str) -> f64 {
-        let text = self.metrics.text();
-        let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-        value.map_or(0.0, |value| value.parse().unwrap())
-    }
-}
-
 pub(crate) fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
 pub(crate) fn strings(value: &Value) -> Vec<String> {
     value.as_array().into_iter().flatten().map(text).collect()
-}
-
-/// Lets everything that can happen now happen, and `seconds` of paused time pass.
-pub(crate) async fn pass(seconds: u64) {
-    sleep(Duration::from_secs(seconds)).await;
 }
 
 /// One overlay after the other; what removes something goes on doing so.

@@ -8,15 +8,11 @@ mod world;
 
 use std::time::Duration;
 
-use csi_client::{Connection, ConnectionSettings};
-use sidecar_core::api::Connector;
-use sidecar_core::clock::Clock;
-use sidecar_core::context::{ApiAccess, Context, DriverConnector};
 use sidecar_core::entry;
 use sidecar_core::flags::{self, Binary};
-use sidecar_core::random::Random;
+use sidecar_testkit::{command_line, simulation};
 use testkit::driver::{ControllerCapability, DriverConfig, GroupCapability, PluginCapability};
-use testkit::simulation::{Incarnation, Options, World, run, simulate};
+use testkit::simulation::{Incarnation, Options, World, replays_exactly, run};
 
 use crate::setup::{DRIVER, USER, whole};
 
@@ -40,36 +36,17 @@ fn options(test: &str) -> Options {
 
 /// One life of a snapshot controller, from its command line.
 async fn controller(life: Incarnation, hostname: &'static str, arguments: &[&str]) -> Result<(), String> {
-    let context = Context::builder()
-        .clock(Clock::simulated(life.clock().now()))
-        .random(Random::seeded(life.seed()))
-        .hostname(hostname)
-        .api(ApiAccess::through(Connector::from_service(life.api_as(USER), USER)))
-        .build();
+    let context = simulation::context(&life, life.api_as(USER), USER, hostname).build();
     let defaults =
         ["--kube-api-qps=50", "--kube-api-burst=100", "--retry-interval-max=30s", "--worker-threads=4"];
-    let arguments = defaults.iter().chain(arguments).map(|argument| (*argument).to_owned()).collect();
-    whole(arguments, context).await.map_err(|exit| exit.to_string())
+    whole(command_line(&defaults, arguments), context).await.map_err(|exit| exit.to_string())
 }
 
 /// One life of the driver's snapshotter.
 async fn snapshotter(life: Incarnation) -> Result<(), String> {
-    let driver = life.driver();
-    let connect = DriverConnector::new(move |_, options| {
-        let settings = ConnectionSettings { metrics: options.metrics, ..ConnectionSettings::default() };
-        let connection = Connection::from_service(driver.clone(), settings);
-        Box::pin(async move { Ok(connection) })
-    });
-    let context = Context::builder()
-        .clock(Clock::simulated(life.clock().now()))
-        .random(Random::seeded(life.seed()))
-        .hostname("sidecar")
-        .api(ApiAccess::through(Connector::from_service(life.api(), "csi-snapshotter")))
-        .driver(connect)
-        .build();
-    let arguments =
-        ["--kube-api-qps=50", "--kube-api-burst=100", "--retry-interval-max=30s", "--timeout=10s"];
-    let arguments: Vec<String> = arguments.map(str::to_owned).into();
+    let context = simulation::context(&life, life.api(), "csi-snapshotter", "sidecar").build();
+    let flags = ["--kube-api-qps=50", "--kube-api-burst=100", "--retry-interval-max=30s", "--timeout=10s"];
+    let arguments = command_line(&flags, &[]);
     let exit = async {
         let parsed = flags::parse(Binary::Snapshotter, "csi-snapshotter", &arguments, &context.variables)?;
         let gates = entry::prologue(&parsed, &context)?;
@@ -86,13 +63,7 @@ async fn lives(world: World) -> anyhow::Result<()> {
     let watched = wishes.clone();
     let history = std::sync::Mutex::new(check::History::default());
     world.invariant(move |world| history.lock().unwrap().holds(world, &watched));
-    if plan.replicas {
-        for hostname in ["host-1", "host-2"] {
-            world.start(hostname, move |life| controller(life, hostname, &["--leader-election"]));
-        }
-    } else {
-        world.start("host-1", |life| controller(life, "host-1", &[]));
-    }
+    simulation::start(&world, plan.replicas, controller);
     world.start("sidecar", snapshotter);
     let users = world::play(&world, &wishes);
     for user in users {
@@ -109,13 +80,5 @@ fn snapshots_come_and_go_under_faults_and_crashes() {
 
 #[test]
 fn a_seed_replays_exactly() {
-    let options = options("a_seed_replays_exactly");
-    for seed in [3, 4] {
-        let first = simulate(seed, &options, lives).expect("a good run");
-        let again = simulate(seed, &options, lives).expect("a good run");
-        for (one, two) in first.trace.iter().zip(&again.trace) {
-            assert_eq!(one, two, "the runs of seed {seed} part here");
-        }
-        assert_eq!(first.hash, again.hash);
-    }
+    replays_exactly(&options("a_seed_replays_exactly"), lives);
 }

@@ -3,16 +3,11 @@
 use std::time::Duration;
 
 use serde_json::json;
-use sidecar_core::exit::Exit;
-use testkit::api::ApiServer;
+use sidecar_testkit::api_server;
 use tokio::time::Instant;
 
 use crate::groups::{class, group, labelled, status};
 use crate::setup::{Setup, USER, VGSC, pass, rules};
-
-async fn ends(setup: &Setup, arguments: &[&str]) -> Exit {
-    setup.start(arguments).end().await.expect_err("it ends with an error")
-}
 
 #[tokio::test(start_paused = true)]
 async fn bad_flags_end_with_a_clear_text() {
@@ -28,20 +23,18 @@ async fn bad_flags_end_with_a_clear_text() {
             "leaseDuration must be greater than renewDeadline",
         ),
     ] {
-        let exit = ends(&setup, arguments).await;
-        assert_eq!(exit.code, code, "{arguments:?}: {exit}");
-        assert!(exit.to_string().contains(text), "{arguments:?}: {exit}");
+        setup.start(arguments).ends_with(code, text).await;
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn version_is_printed_and_ends_with_0() {
-    assert_eq!(ends(&Setup::new(), &["--version"]).await.code, 0);
+    Setup::new().start(&["--version"]).ends_with(0, "").await;
 }
 
 /// A cluster without any definitions.
 fn bare() -> Setup {
-    let server = ApiServer::with(testkit::api::Clock::starting_at(crate::setup::EPOCH.parse().unwrap()), 0);
+    let server = api_server();
     server.set_rules(USER, rules());
     Setup { server }
 }
@@ -52,7 +45,7 @@ async fn without_the_definitions_it_ends_with_1_after_30_s_or_as_long_as_it_was_
         [("--v=0", 30), ("--retry-crd-interval-max=5s", 5), ("--retry-crd-interval-max=0", 1)]
     {
         let (setup, start) = (bare(), Instant::now());
-        let exit = ends(&setup, &[flag]).await;
+        let exit = setup.start(&[flag]).end().await.expect_err("there are no definitions");
         assert_eq!(exit.code, 1);
         assert!(
             exit.to_string().contains("Exiting due to failure to ensure CRDs exist during startup"),
