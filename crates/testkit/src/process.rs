@@ -19,6 +19,7 @@ use crate::driver::Step;
 
 pub mod command_line;
 pub mod driver;
+pub mod http;
 mod program;
 pub mod rights;
 pub mod server;
@@ -26,7 +27,7 @@ pub mod signals;
 mod stand;
 mod table;
 
-pub use program::{End, Launch, PATIENCE, Program, content, eventually, pause, printed};
+pub use program::{End, Launch, PATIENCE, Program, content, eventually, free_port, pause, printed};
 pub use stand::{DRIVER, Profile, Stand};
 pub use table::{Expected, Row, assert_names_are_unique, check};
 

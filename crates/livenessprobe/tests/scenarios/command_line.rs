@@ -1,9 +1,11 @@
 //! Rows and other cases in which the command line ends the process.
 
-use crate::pod::{End, Pod, Probe, free_port};
+use testkit::process::{End, free_port};
+
+use crate::pod::{Pod, launch};
 
 fn run(flags: &[&str]) -> End {
-    Probe::run(flags).end()
+    launch(flags).start().end()
 }
 
 #[test]
@@ -101,7 +103,7 @@ fn bad_input_is_refused_with_upstreams_code() {
 #[test]
 fn a_relative_address_is_waited_for() {
     let port = free_port();
-    let mut probe = Probe::run(&["--csi-address=csi.sock", &format!("--http-endpoint=127.0.0.1:{port}")]);
+    let mut probe = launch(&["--csi-address=csi.sock", &format!("--http-endpoint=127.0.0.1:{port}")]).start();
     probe.wait_for("\"Still connecting\" address=\"csi.sock\"");
     assert!(probe.is_running());
 }
@@ -117,9 +119,14 @@ fn the_variable_of_the_documents_names_the_socket() {
     let pod = Pod::with_driver();
     let endpoint = format!("--http-endpoint=127.0.0.1:{}", free_port());
     let socket = format!("unix://{}", pod.socket().display());
-    let probe = Probe::run_with(&[&endpoint], &[("CSI_ENDPOINT", &socket)]);
+    let start = |socket: &str| {
+        let mut launch = launch(&[&endpoint]);
+        launch.environment.push(("CSI_ENDPOINT".into(), socket.into()));
+        launch.start()
+    };
+    let probe = start(&socket);
     probe.wait_for("\"CSI driver name\" driver=\"x\"");
-    let end = Probe::run_with(&[&endpoint], &[("CSI_ENDPOINT", "tcp://x:1")]).end();
+    let end = start("tcp://x:1").end();
     assert_eq!(end.code, 1);
     assert!(end.log.contains("CSI_ENDPOINT"), "{}", end.log);
 }

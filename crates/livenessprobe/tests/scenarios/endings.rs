@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use csi_client::csi;
 use testkit::driver::Step;
+use testkit::process::eventually;
+use testkit::process::http::Client;
 use tonic::Code;
 
-use crate::http::Client;
-use crate::pod::{Pod, eventually};
+use crate::pod::Pod;
 
 #[test]
 fn row_7_get_plugin_info_errors() {

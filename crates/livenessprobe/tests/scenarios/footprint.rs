@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use crate::http::Client;
+use testkit::process::http::Client;
+
 use crate::pod::Pod;
 
 /// Kilobytes that a process occupies.

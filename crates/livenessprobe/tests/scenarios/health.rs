@@ -4,10 +4,11 @@ use std::time::{Duration, Instant};
 
 use csi_client::csi;
 use testkit::driver::Step;
+use testkit::process::eventually;
+use testkit::process::http::{Client, ask, get};
 use tonic::Code;
 
-use crate::http::{Client, ask, get};
-use crate::pod::{Pod, eventually};
+use crate::pod::Pod;
 
 /// How often the driver was probed.
 fn probes(pod: &Pod) -> usize {

@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 use csi_client::csi::identity_server::{Identity, IdentityServer};
 use csi_client::csi::{self, GetPluginInfoResponse};
 use testkit::driver::Step;
+use testkit::process::eventually;
+use testkit::process::http::{Client, get};
 use tokio_stream::wrappers::UnixListenerStream;
 use tonic::{Code, Request, Response, Status, async_trait};
 
-use crate::http::{Client, get};
-use crate::pod::{Pod, eventually};
+use crate::pod::Pod;
 
 /// A driver whose probes never end by themselves, and that knows how they ended.
 #[derive(Clone, Default)]

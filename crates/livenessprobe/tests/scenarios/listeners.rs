@@ -2,8 +2,10 @@
 
 use std::net::TcpStream;
 
-use crate::http::{Answer, get};
-use crate::pod::{Pod, eventually, free_port};
+use testkit::process::http::{Answer, get};
+use testkit::process::{eventually, free_port};
+
+use crate::pod::Pod;
 
 fn samples(answer: &Answer) -> Vec<&str> {
     answer.body.lines().filter(|line| !line.starts_with('#')).collect()

@@ -7,7 +7,6 @@ mod command_line;
 mod endings;
 mod footprint;
 mod health;
-mod http;
 mod hung;
 mod listeners;
 mod pod;

@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use testkit::driver::Step;
+use testkit::process::{End, eventually, free_port};
 
 use csi_client::csi;
 
 use crate::kubelet;
-use crate::registrar::{End, Node, Registrar, eventually, free_port};
+use crate::registrar::{Node, launch};
 
 fn run(flags: &[&str]) -> End {
-    Registrar::run(flags).end()
+    launch(flags.iter().map(|flag| (*flag).to_owned())).start().end()
 }
 
 #[test]

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use csi_client::csi;
 use testkit::driver::Step;
+use testkit::process::{Program, eventually};
 use tonic::Code;
 
 use crate::kubelet::get_info;
-use crate::registrar::{Node, Registrar, eventually};
+use crate::registrar::Node;
 
 const PATIENT: &str = "--driver-name-timeout=20s";
 
@@ -66,7 +67,7 @@ fn a_signal_while_asking_ends_at_once() {
 }
 
 /// Restarts the driver behind the registrar's back.
-fn restart(node: &Node, registrar: &Registrar) {
+fn restart(node: &Node, registrar: &Program) {
     node.driver.kill();
     registrar.wait_for("Lost connection");
     node.serve_driver();

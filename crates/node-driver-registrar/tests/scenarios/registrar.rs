@@ -1,16 +1,9 @@
 //! The real binary beside a scripted driver, in directories of its own.
 
-use std::io::{BufRead as _, BufReader, Read as _};
-use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
 use testkit::driver::{DriverConfig, ScriptedDriver};
-
-/// How long a condition may take before the test fails.
-const PATIENCE: Duration = Duration::from_secs(45);
+use testkit::process::{Launch, Program, http};
 
 /// Directories and a driver; the registrar is started by each test with its own flags.
 pub(crate) struct Node {
@@ -56,138 +49,33 @@ impl Node {
     }
 
     /// Starts the registrar with the flags every manifest has, and `more`.
-    pub(crate) fn start(&self, more: &[&str]) -> Registrar {
+    pub(crate) fn start(&self, more: &[&str]) -> Program {
         let mut flags = vec![
             format!("--csi-address={}", self.driver_socket().display()),
             "--kubelet-registration-path=/var/lib/kubelet/plugins/x/csi.sock".to_owned(),
             format!("--plugin-registration-path={}", self.registration_directory().display()),
         ];
         flags.extend(more.iter().map(|flag| (*flag).to_owned()));
-        Registrar::run(&flags)
+        launch(flags).start()
     }
 
     /// Starts it and waits until it serves.
-    pub(crate) fn start_serving(&self, more: &[&str]) -> Registrar {
+    pub(crate) fn start_serving(&self, more: &[&str]) -> Program {
         let registrar = self.start(more);
         registrar.wait_for("Registration Server started");
         registrar
     }
 }
 
-/// A running registrar; killed when dropped.
-pub(crate) struct Registrar {
-    child: Child,
-    log: Arc<Mutex<String>>,
-    reader: Option<std::thread::JoinHandle<()>>,
-    started: Instant,
+/// A registrar with these flags and no others.
+pub(crate) fn launch(flags: impl IntoIterator<Item = String>) -> Launch {
+    Launch::plain(env!("CARGO_BIN_EXE_csi-node-driver-registrar"), flags)
 }
 
-impl Registrar {
-    pub(crate) fn run<S: AsRef<std::ffi::OsStr>>(flags: &[S]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_csi-node-driver-registrar"))
-            .args(flags)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let log = Arc::new(Mutex::new(String::new()));
-        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let sink = Arc::clone(&log);
-        let reader = std::thread::spawn(move || {
-            for line in lines.map_while(Result::ok) {
-                let mut log = sink.lock().unwrap();
-                log.push_str(&line);
-                log.push('\n');
-            }
-        });
-        Self { child, log, reader: Some(reader), started: Instant::now() }
-    }
-
-    pub(crate) fn log(&self) -> String {
-        self.log.lock().unwrap().clone()
-    }
-
-    pub(crate) fn wait_for(&self, text: &str) {
-        eventually(&format!("{text:?} in the log:\n{}", self.log()), || self.log().contains(text));
-    }
-
-    pub(crate) fn signal(&self, name: &str) {
-        let status = Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
-        assert!(status.success());
-    }
-
-    pub(crate) fn is_running(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_none()
-    }
-
-    /// Waits for the end; returns the exit code (128 + number for a signal), the log and the time it took.
-    pub(crate) fn end(mut self) -> End {
-        let deadline = Instant::now() + PATIENCE;
-        let status = loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                break status;
-            }
-            assert!(Instant::now() < deadline, "still running:\n{}", self.log());
-            poll_pause();
-        };
-        if let Some(reader) = self.reader.take() {
-            reader.join().unwrap();
-        }
-        let mut output = String::new();
-        self.child.stdout.take().unwrap().read_to_string(&mut output).unwrap();
-        End { code: code(status), log: self.log(), output, took: self.started.elapsed() }
-    }
-}
-
-impl Drop for Registrar {
-    fn drop(&mut self) {
-        let _already_over = self.child.kill();
-        let _reaped = self.child.wait();
-    }
-}
-
-/// How a registrar ended.
-#[derive(Debug)]
-pub(crate) struct End {
-    pub(crate) code: i32,
-    pub(crate) log: String,
-    pub(crate) output: String,
-    pub(crate) took: Duration,
-}
-
-fn code(status: ExitStatus) -> i32 {
-    status.code().unwrap_or_else(|| 128 + status.signal().unwrap())
-}
-
-/// Waits until a condition holds.
-pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !condition() {
-        assert!(Instant::now() < deadline, "waited in vain for {what}");
-        poll_pause();
-    }
-}
-
-/// A pause between two looks at a condition.
-fn poll_pause() {
-    std::thread::park_timeout(Duration::from_millis(10));
-}
-
-/// One HTTP request without any library that could hide something: status and body.
-pub(crate) fn http(method: &str, port: u16, path: &str) -> (u16, String) {
-    use std::io::Write as _;
-    let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
-    write!(stream, "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
-        .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
-    (status, answer.split_once("\r\n\r\n").unwrap().1.to_owned())
-}
-
-/// A port that was free a moment ago.
-pub(crate) fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+/// One HTTP request: status and body.
+pub(crate) fn ask(method: &str, port: u16, path: &str) -> (u16, String) {
+    let answer = http::ask(method, port, path);
+    (answer.status, answer.body)
 }
 
 /// Whether the path is a socket with exactly this mode.

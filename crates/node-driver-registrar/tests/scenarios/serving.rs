@@ -2,11 +2,13 @@
 
 use std::os::unix::fs::MetadataExt as _;
 
+use testkit::process::{Program, eventually, free_port};
+
 use crate::kubelet::{get_info, kubelets_authority, notify};
-use crate::registrar::{Node, Registrar, eventually, free_port, http, is_socket_with_mode};
+use crate::registrar::{Node, ask, is_socket_with_mode};
 
 /// A registrar with a health endpoint, and its port.
-fn with_health(node: &Node, more: &[&str]) -> (Registrar, u16) {
+fn with_health(node: &Node, more: &[&str]) -> (Program, u16) {
     let port = free_port();
     let endpoint = format!("--http-endpoint=127.0.0.1:{port}");
     let flags: Vec<_> = std::iter::once(endpoint.as_str()).chain(more.iter().copied()).collect();
@@ -58,10 +60,10 @@ fn row_25_healthz_normal() {
     let node = Node::with_driver();
     let (_registrar, port) = with_health(&node, &[]);
     for method in ["GET", "POST"] {
-        assert_eq!(http(method, port, "/healthz"), (200, "ok".to_owned()), "{method}");
+        assert_eq!(ask(method, port, "/healthz"), (200, "ok".to_owned()), "{method}");
     }
-    assert_eq!(http("HEAD", port, "/healthz").0, 200);
-    assert_eq!(http("GET", port, "/other"), (404, "404 page not found\n".to_owned()));
+    assert_eq!(ask("HEAD", port, "/healthz").0, 200);
+    assert_eq!(ask("GET", port, "/other"), (404, "404 page not found\n".to_owned()));
 }
 
 /// Between the loss and the new socket the answer is 404; afterwards all is well again (13.1, upstream issue 57).
@@ -75,12 +77,12 @@ fn row_26_healthz_socket_file_unlinked() {
     for _ in 0..3 {
         std::fs::remove_file(node.socket()).unwrap();
         seen_missing |=
-            http("GET", port, "/healthz") == (404, "registration socket does not exist".to_owned());
+            ask("GET", port, "/healthz") == (404, "registration socket does not exist".to_owned());
         eventually("a new socket", || node.socket().exists());
     }
     assert!(seen_missing, "{}", registrar.log());
     assert_ne!(std::fs::metadata(node.socket()).unwrap().ino(), first);
-    assert_eq!(http("GET", port, "/healthz").0, 200);
+    assert_eq!(ask("GET", port, "/healthz").0, 200);
     assert!(get_info(&node.socket(), &kubelets_authority(&node.socket())).is_ok());
 }
 
@@ -91,7 +93,7 @@ fn row_27_healthz_regular_file_instead() {
     let file = node.registration_directory().join("file");
     std::fs::write(&file, "").unwrap();
     std::fs::rename(&file, node.socket()).unwrap();
-    let (status, body) = http("GET", port, "/healthz");
+    let (status, body) = ask("GET", port, "/healthz");
     assert_eq!(status, 500);
     assert!(body.starts_with("file exists in socketPath"), "{body}");
 }
@@ -101,7 +103,7 @@ fn row_28_csi_driver_dead() {
     let node = Node::with_driver();
     let (mut registrar, port) = with_health(&node, &[]);
     node.driver.kill();
-    assert_eq!(http("GET", port, "/healthz"), (200, "ok".to_owned()));
+    assert_eq!(ask("GET", port, "/healthz"), (200, "ok".to_owned()));
     assert!(registrar.is_running());
 }
 
@@ -114,19 +116,19 @@ fn healthz_with_a_dead_socket_in_place_is_quick_and_mends_itself() {
     drop(std::os::unix::net::UnixListener::bind(&dead).unwrap());
     std::fs::rename(&dead, node.socket()).unwrap();
     let start = std::time::Instant::now();
-    let (status, _) = http("GET", port, "/healthz");
+    let (status, _) = ask("GET", port, "/healthz");
     assert!(start.elapsed().as_secs() < 5);
     assert!(status == 500 || status == 200, "{status}");
-    eventually("a living socket", || http("GET", port, "/healthz").0 == 200);
+    eventually("a living socket", || ask("GET", port, "/healthz").0 == 200);
 }
 
 #[test]
 fn row_30_pprof_without_enable_pprof() {
     let node = Node::with_driver();
     let (_registrar, port) = with_health(&node, &[]);
-    assert_eq!(http("GET", port, "/debug/pprof/").0, 404);
+    assert_eq!(ask("GET", port, "/debug/pprof/").0, 404);
     let (_other, port) = with_health(&node, &["--enable-pprof"]);
-    assert_eq!(http("GET", port, "/debug/pprof/").0, 200);
+    assert_eq!(ask("GET", port, "/debug/pprof/").0, 200);
 }
 
 #[test]
@@ -147,7 +149,7 @@ fn metrics_tell_whether_kubelet_uses_the_driver() {
     let port = free_port();
     let registrar = node.start_serving(&[&format!("--metrics-addr=127.0.0.1:{port}")]);
     let registered = || {
-        let (_, text) = http("GET", port, "/metrics");
+        let (_, text) = ask("GET", port, "/metrics");
         text.lines().find(|line| line.starts_with("csi_node_driver_registrar_registered ")).map(str::to_owned)
     };
     assert_eq!(registered().as_deref(), Some("csi_node_driver_registrar_registered 0"));

@@ -1,11 +1,14 @@
-//! The binary as a process of its own, with a `/dev` of its own so that its termination log is not the machine's.
+//! The binary as a process of its own; if it writes a termination log, with a `/dev` of its own, so that this is not the
+//! machine's.
 
 use std::ffi::OsString;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::TcpListener;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// How long a condition may take before the test fails; the machine may be busy.
@@ -21,13 +24,25 @@ pub struct Launch {
     pub environment: Vec<(String, String)>,
     /// Whether it becomes process 1 of a namespace, as in a container.
     pub first_process: bool,
+    own_devices: bool,
 }
 
 impl Launch {
     /// A binary that logs `works` when it begins to work.
     pub fn new(binary: &str, works: &'static str, flags: impl IntoIterator<Item = String>) -> Self {
-        let flags = flags.into_iter().collect();
-        Self { binary: binary.into(), works, flags, environment: Vec::new(), first_process: false }
+        Self { works, own_devices: true, ..Self::plain(binary, flags) }
+    }
+
+    /// A binary as it is started by anybody, without rights of its own; its last words are not looked at.
+    pub fn plain(binary: &str, flags: impl IntoIterator<Item = String>) -> Self {
+        Self {
+            binary: binary.into(),
+            works: "",
+            flags: flags.into_iter().collect(),
+            environment: Vec::new(),
+            first_process: false,
+            own_devices: false,
+        }
     }
 
     /// Appends to the command line.
@@ -45,23 +60,15 @@ impl Launch {
     /// Starts it.
     pub fn start(self) -> Program {
         let devices = tempfile::tempdir().unwrap();
-        let script = r#"mount --bind "$0" /dev && exec "$@""#;
-        let mut command = Command::new("unshare");
-        command.arg("--mount");
-        if self.first_process {
-            command.args(["--pid", "--fork", "--kill-child"]);
-        }
+        let mut command = self.command(devices.path());
         let path = std::env::var_os("PATH").unwrap_or_default();
         command
-            .args(["sh", "-c", script])
-            .arg(devices.path())
-            .arg(&self.binary)
             .args(&self.flags)
             .env_clear()
             .env("PATH", path)
             .envs(self.environment)
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let log = Arc::new(Mutex::new(String::new()));
@@ -74,15 +81,35 @@ impl Launch {
                 log.push('\n');
             }
         });
+        let mut stdout = child.stdout.take().unwrap();
+        let printer = std::thread::spawn(move || {
+            let mut output = String::new();
+            stdout.read_to_string(&mut output).map(|_| output)
+        });
         Program {
             child,
             log,
             reader: Some(reader),
+            printer: Some(printer),
             devices,
             works: self.works,
             first_process: self.first_process,
             started: Instant::now(),
         }
+    }
+
+    fn command(&self, devices: &Path) -> Command {
+        if !self.own_devices {
+            return Command::new(&self.binary);
+        }
+        let script = r#"mount --bind "$0" /dev && exec "$@""#;
+        let mut command = Command::new("unshare");
+        command.arg("--mount");
+        if self.first_process {
+            command.args(["--pid", "--fork", "--kill-child"]);
+        }
+        command.args(["sh", "-c", script]).arg(devices).arg(&self.binary);
+        command
     }
 }
 
@@ -90,7 +117,8 @@ impl Launch {
 pub struct Program {
     child: Child,
     log: Arc<Mutex<String>>,
-    reader: Option<std::thread::JoinHandle<()>>,
+    reader: Option<JoinHandle<()>>,
+    printer: Option<JoinHandle<std::io::Result<String>>>,
     devices: tempfile::TempDir,
     works: &'static str,
     first_process: bool,
@@ -102,8 +130,10 @@ pub struct Program {
 pub struct End {
     /// The exit code, or 128 and the number of the signal.
     pub code: i32,
-    /// All that it said.
+    /// All that it said, on stderr.
     pub log: String,
+    /// All that it printed, on stdout.
+    pub output: String,
     /// What kubelet would find in the termination log.
     pub last_words: String,
     /// From its start.
@@ -111,9 +141,24 @@ pub struct End {
 }
 
 impl Program {
+    /// Its number; that of what started it, if it is process 1 of a namespace.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether it has not ended.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
     /// What it has said so far.
     pub fn log(&self) -> String {
         self.log.lock().unwrap().clone()
+    }
+
+    /// How many lines of the log have this text.
+    pub fn lines(&self, text: &str) -> usize {
+        self.log().lines().filter(|line| line.contains(text)).count()
     }
 
     /// Waits until the log has the text.
@@ -137,13 +182,13 @@ impl Program {
 
     /// Sends a signal, such as `-TERM`.
     pub fn signal(&self, name: &str) {
-        let pid = if self.first_process { self.child_of_unshare() } else { self.child.id().to_string() };
+        let pid = if self.first_process { self.child_of_unshare() } else { self.id().to_string() };
         let status = Command::new("kill").args([name, &pid]).status().unwrap();
         assert!(status.success());
     }
 
     fn child_of_unshare(&self) -> String {
-        let id = self.child.id();
+        let id = self.id();
         let children = content(format!("/proc/{id}/task/{id}/children").as_ref());
         children.split_whitespace().next().expect("unshare has a child").to_owned()
     }
@@ -162,9 +207,11 @@ impl Program {
         if let Some(reader) = self.reader.take() {
             reader.join().unwrap();
         }
+        let printer = self.printer.take().expect("it ends once");
         End {
             code: status.code().unwrap_or_else(|| 128 + status.signal().unwrap()),
             log: self.log(),
+            output: printer.join().unwrap().unwrap(),
             last_words: content(&self.devices.path().join("termination-log")),
             took,
         }
@@ -190,6 +237,11 @@ pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
 /// A pause between two looks at a condition.
 pub fn pause() {
     std::thread::park_timeout(Duration::from_millis(10));
+}
+
+/// A port that was free a moment ago.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// What the file at `path` has, if it can be read and is text.

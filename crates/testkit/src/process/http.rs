@@ -1,43 +1,51 @@
-//! One HTTP request without any library that could hide something.
+//! HTTP without any library that could hide something.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 
 /// What was answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) headers: Vec<(String, String)>,
-    pub(crate) body: String,
+pub struct Answer {
+    /// The code.
+    pub status: u16,
+    /// Names in lower case, and values.
+    pub headers: Vec<(String, String)>,
+    /// The text.
+    pub body: String,
 }
 
 impl Answer {
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+    /// The header of this name, in lower case.
+    pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    pub(crate) fn is(&self, status: u16, body: &str) -> bool {
+    /// Whether it is exactly this.
+    pub fn is(&self, status: u16, body: &str) -> bool {
         (self.status, self.body.as_str()) == (status, body)
     }
 }
 
 /// A connection that stays open between requests.
-pub(crate) struct Client {
+pub struct Client {
     stream: BufReader<TcpStream>,
 }
 
 impl Client {
-    pub(crate) fn connect(port: u16) -> std::io::Result<Self> {
+    /// Connects to a port of this machine.
+    pub fn connect(port: u16) -> std::io::Result<Self> {
         Ok(Self { stream: BufReader::new(TcpStream::connect(("127.0.0.1", port))?) })
     }
 
-    pub(crate) fn send(&mut self, method: &str, path: &str) {
+    /// Sends a request.
+    pub fn send(&mut self, method: &str, path: &str) {
         let request = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n");
         // At once: pieces would wait for each other's acknowledgement.
         self.stream.get_mut().write_all(request.as_bytes()).unwrap();
     }
 
-    pub(crate) fn receive(&mut self, method: &str) -> Answer {
+    /// Waits for the answer to a request of this method.
+    pub fn receive(&mut self, method: &str) -> Answer {
         let status = self.line().split(' ').nth(1).unwrap().parse().unwrap();
         let mut headers = Vec::new();
         loop {
@@ -54,7 +62,8 @@ impl Client {
         answer
     }
 
-    pub(crate) fn ask(&mut self, method: &str, path: &str) -> Answer {
+    /// One after the other.
+    pub fn ask(&mut self, method: &str, path: &str) -> Answer {
         self.send(method, path);
         self.receive(method)
     }
@@ -67,10 +76,11 @@ impl Client {
 }
 
 /// Asks over a connection of its own.
-pub(crate) fn ask(method: &str, port: u16, path: &str) -> Answer {
+pub fn ask(method: &str, port: u16, path: &str) -> Answer {
     Client::connect(port).unwrap().ask(method, path)
 }
 
-pub(crate) fn get(port: u16, path: &str) -> Answer {
+/// Asks for what is at this path.
+pub fn get(port: u16, path: &str) -> Answer {
     ask("GET", port, path)
 }
