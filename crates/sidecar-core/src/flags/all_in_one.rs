@@ -5,13 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Kind::{
-    self, Bool, BoolFunc, Duration, Float64, Gates, Int, Labels, List, Quantity, Text, Uint31, Vmodule,
-};
+use super::Kind::{self, Bool, Duration, Float64, Gates, Int, Labels, List, Text, Uint31};
 use super::kind::Texts;
 use super::reader::Reader;
 use super::table::{Flag, Mode, Origin, Table};
-use super::{Binary, Dialect, Parsed, Value};
+use super::{Binary, Dialect, Parsed, Value, matrix};
 use crate::exit::Exit;
 use crate::gates;
 use crate::go_text::quote;
@@ -96,6 +94,7 @@ pub(super) fn flags(mode: Mode) -> Vec<Flag> {
     let mut add = |flag: Flag| {
         flags.entry(flag.name.to_string()).or_insert(flag);
     };
+    matrix::logging().for_each(&mut add);
     for (name, kind, default, help) in COMMON {
         add(Flag::new(*name, *kind, default, help, Origin::Own));
     }
@@ -223,13 +222,8 @@ fn is_prefixed(given: &str, prefix: &str) -> bool {
         || EVERY_PREFIX.iter().any(|(flag, _)| *flag == name)
 }
 
+/// What it has besides the logging flags of all sidecars.
 static COMMON: &[(&str, Kind, &str, &str)] = &[
-    (
-        "automaxprocs",
-        BoolFunc,
-        "false",
-        "Fit the number of worker threads to the CPU limit of the container.",
-    ),
     (
         "connection-loss-grace",
         Duration,
@@ -285,32 +279,6 @@ static COMMON: &[(&str, Kind, &str, &str)] = &[
         "5s",
         "How long to wait between tries to get or renew a lease.",
     ),
-    ("log-flush-frequency", Duration, "5s", "Longest time between flushes of the log."),
-    (
-        "log-json-info-buffer-size",
-        Quantity,
-        "0",
-        "Alpha, not available: size of the buffer for info lines in JSON.",
-    ),
-    (
-        "log-json-split-stream",
-        Bool,
-        "false",
-        "Alpha, not available: errors to stderr, info to stdout, in JSON.",
-    ),
-    (
-        "log-text-info-buffer-size",
-        Quantity,
-        "0",
-        "Alpha, not available: size of the buffer for info lines in text.",
-    ),
-    (
-        "log-text-split-stream",
-        Bool,
-        "false",
-        "Alpha, not available: errors to stderr, info to stdout, in text.",
-    ),
-    ("logging-format", Text, "text", "Format of the log: text or json."),
     ("master", Text, "", "URL of the API server; overrides the kubeconfig."),
     ("metrics-addr", Text, "", "Address, as host:port, for metrics."),
     ("metrics-address", Text, "", "Deprecated: address of the metrics endpoint; use --http-endpoint."),
@@ -328,7 +296,5 @@ static COMMON: &[(&str, Kind, &str, &str)] = &[
     ("release-leases", Bool, "false", "Release the leases, and exit."),
     ("shutdown-grace-period", Duration, "20s", "How long work in flight may take to finish at the end."),
     ("upstream-flags-only", Bool, "false", "Refuse every flag that is only accepted for old documents."),
-    ("v", Uint31, "0", "Verbosity of the log."),
     ("version", Bool, "false", "Print the version and exit."),
-    ("vmodule", Vmodule, "", "Verbosity of single source files; text format only."),
 ];

@@ -41,6 +41,14 @@ pub(super) fn flags(binary: Binary) -> impl Iterator<Item = Flag> {
     })
 }
 
+/// What every sidecar has for its log and its threads, for those whose other flags are not in the matrix.
+pub(super) fn logging() -> impl Iterator<Item = Flag> {
+    let others = ["automaxprocs", "v", "vmodule"];
+    flags(L)
+        .filter(move |flag| flag.name.starts_with("log") || others.contains(&flag.name.as_ref()))
+        .map(|flag| Flag { origin: Origin::Own, ..flag })
+}
+
 const fn own(name: &'static str, kind: Kind, cells: Cells, help: &'static str) -> Row {
     Row { name, kind, source: Source::Own, cells, help }
 }

@@ -2,9 +2,8 @@
 //!
 //! Sources: sheets `hostpath-driver`, section 2, and `documented-dialects`.
 
-use super::Kind::{
-    self, Bool, BoolFunc, Capacity, Duration, Int, List, Quantity, Text, Uint, Uint31, Vmodule,
-};
+use super::Kind::{self, Bool, BoolFunc, Capacity, Duration, Int, List, Text, Uint, Vmodule};
+use super::matrix;
 use super::table::{Flag, Origin};
 
 type Row = (&'static str, Kind, &'static str, &'static str);
@@ -31,7 +30,9 @@ pub(super) fn hostpath() -> impl Iterator<Item = Flag> {
 
 /// The cluster driver registrar's flags.
 pub(super) fn cluster_driver_registrar() -> impl Iterator<Item = Flag> {
-    REGISTRAR.iter().map(|(name, kind, default, help)| Flag::new(*name, *kind, default, help, Origin::Own))
+    let own = REGISTRAR.iter();
+    matrix::logging()
+        .chain(own.map(|(name, kind, default, help)| Flag::new(*name, *kind, default, help, Origin::Own)))
 }
 
 static HOSTPATH: &[Row] = &[
@@ -117,13 +118,8 @@ static KLOG: &[Row] = &[
     ("vmodule", Vmodule, "", "Verbosity of single source files."),
 ];
 
+/// What it has besides the logging flags of all sidecars.
 static REGISTRAR: &[Row] = &[
-    (
-        "automaxprocs",
-        BoolFunc,
-        "false",
-        "Fit the number of worker threads to the CPU limit of the container.",
-    ),
     ("connection-timeout", Duration, "1m", "Longest time to wait for the driver's socket."),
     (
         "csi-address",
@@ -134,34 +130,6 @@ static REGISTRAR: &[Row] = &[
     ("delete-on-exit", Bool, "false", "Delete the CSIDriver object at the end."),
     ("driver-requires-attachment", Bool, "true", "Whether volumes of the driver must be attached."),
     ("kubeconfig", Text, "", "Path of a kubeconfig; only needed outside a cluster."),
-    ("log-flush-frequency", Duration, "5s", "Longest time between flushes of the log."),
-    (
-        "log-json-info-buffer-size",
-        Quantity,
-        "0",
-        "Alpha, not available: size of the buffer for info lines in JSON.",
-    ),
-    (
-        "log-json-split-stream",
-        Bool,
-        "false",
-        "Alpha, not available: errors to stderr, info to stdout, in JSON.",
-    ),
-    (
-        "log-text-info-buffer-size",
-        Quantity,
-        "0",
-        "Alpha, not available: size of the buffer for info lines in text.",
-    ),
-    (
-        "log-text-split-stream",
-        Bool,
-        "false",
-        "Alpha, not available: errors to stderr, info to stdout, in text.",
-    ),
-    ("logging-format", Text, "text", "Format of the log: text or json."),
     ("pod-info-mount-version", Text, "", "v1 passes information on the pod to the driver; empty does not."),
-    ("v", Uint31, "0", "Verbosity of the log."),
     ("version", Bool, "false", "Print the version and exit."),
-    ("vmodule", Vmodule, "", "Verbosity of single source files; text format only."),
 ];
