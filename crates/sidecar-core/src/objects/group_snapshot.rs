@@ -5,7 +5,7 @@ use snapshot_api::names::{annotations, kinds};
 
 use super::claim::some;
 use super::meta::WireMeta;
-use super::snapshot::{WireClass, WireError, WireRef, keep_error};
+use super::snapshot::{WireClass, WireError, WireRef, emit_contents, keep_error};
 use super::wire::{Items, Pairs, Text};
 use super::{
     DeletionPolicy, Interest, Interned, Kind, Meta, NoIndex, Projected, Resource, SecretAnnotations,
@@ -99,9 +99,7 @@ impl Kind for GroupSnapshot {
         match index {
             GroupSnapshotIndex::Class => self.class.as_deref().into_iter().for_each(emit),
             GroupSnapshotIndex::Content => {
-                let wanted = self.content.as_deref();
-                let bound = self.bound_content().filter(|bound| Some(*bound) != wanted);
-                wanted.into_iter().chain(bound).for_each(emit);
+                emit_contents(self.content.as_deref(), self.bound_content(), emit);
             }
         }
     }

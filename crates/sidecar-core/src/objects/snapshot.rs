@@ -159,15 +159,19 @@ impl Kind for Snapshot {
             }
             SnapshotIndex::Class => self.class.as_deref().into_iter().for_each(emit),
             SnapshotIndex::Content => {
-                let wanted = self.content.as_deref();
-                let bound = self.bound_content().filter(|bound| Some(*bound) != wanted);
-                wanted.into_iter().chain(bound).for_each(emit);
+                emit_contents(self.content.as_deref(), self.bound_content(), emit);
             }
             SnapshotIndex::Group => {
                 self.group.iter().for_each(|group| emit(&format!("{namespace}/{}", group.name)));
             }
         }
     }
+}
+
+/// The name of the content that a snapshot or a group of them wants, and of the one it is bound to, once if they are one.
+pub(super) fn emit_contents(wanted: Option<&str>, bound: Option<&str>, emit: &mut dyn FnMut(&str)) {
+    let bound = bound.filter(|bound| Some(*bound) != wanted);
+    wanted.into_iter().chain(bound).for_each(emit);
 }
 
 /// A snapshot as it comes.
