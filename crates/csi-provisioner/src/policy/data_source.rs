@@ -3,6 +3,8 @@
 //! The checks of each kind of source are in [`restore`] and [`clone`], those for leaving the namespace in [`grants`].
 
 pub(crate) mod clone;
+#[cfg(test)]
+mod fixtures;
 pub(crate) mod grants;
 pub(crate) mod restore;
 

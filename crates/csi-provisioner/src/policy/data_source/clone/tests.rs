@@ -6,13 +6,13 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use testkit::manifests::merge;
 
-use super::super::grants::Grant;
+use super::super::fixtures;
 use super::*;
 use crate::policy::driver::Driver;
 use crate::policy::fixtures::{claim, class, driver, settings, stack, volume};
 use crate::policy::names::Provisioner;
-use crate::policy::prepare::{Fetched, Inputs, LookedUp, Settings, Step, next};
-use crate::policy::state::{Cause, Failure, State};
+use crate::policy::prepare::{Inputs, LookedUp, Settings, Step};
+use crate::policy::state::{Failure, State};
 
 struct Case {
     settings: Settings,
@@ -88,34 +88,22 @@ impl Case {
         let (claim, class) = (claim(&self.claim), class(&self.class));
         let inputs =
             Inputs { settings: &self.settings, driver: &self.driver, claim: &claim, class: Some(&class) };
-        let mut fetched = Fetched::default();
-        loop {
-            match next(&inputs, &fetched)? {
-                Step::FetchGrants(namespace) => {
-                    let grants: Vec<Grant> = serde_json::from_value(self.grants.clone()).unwrap();
-                    assert_eq!(namespace, "other");
-                    fetched.grants = Some(grants);
-                }
-                Step::FetchSourceClaim(place) => {
-                    assert_eq!(place.name, "source");
-                    fetched.source_claim = Some(serde_json::from_value(self.source.clone()).unwrap());
-                }
-                Step::FetchSourceVolume(name) => {
-                    assert_eq!(name, "pv");
-                    let found = self.volume.as_ref().map(|overlay| Arc::new(volume(overlay)));
-                    fetched.source_volume = Some(LookedUp(found));
-                }
-                Step::Protect(content) => return Ok(content),
-                other => panic!("{other:?}"),
+        fixtures::handle(&inputs, &self.grants, |step, fetched| match step {
+            Step::FetchSourceClaim(place) => {
+                assert_eq!(place.name, "source");
+                fetched.source_claim = Some(serde_json::from_value(self.source.clone()).unwrap());
             }
-        }
+            Step::FetchSourceVolume(name) => {
+                assert_eq!(name, "pv");
+                let found = self.volume.as_ref().map(|overlay| Arc::new(volume(overlay)));
+                fetched.source_volume = Some(LookedUp(found));
+            }
+            other => panic!("{other:?}"),
+        })
     }
 
     fn refusal(&self) -> String {
-        let failure = self.handle().unwrap_err();
-        assert_eq!((failure.state, failure.cause), (State::NoChange, Cause::Error), "{}", failure.message);
-        let start = "error getting handle for DataSource Type PersistentVolumeClaim by Name source: ";
-        failure.message.strip_prefix(start).unwrap_or_else(|| panic!("{}", failure.message)).to_owned()
+        fixtures::refusal(self.handle(), "PersistentVolumeClaim by Name source")
     }
 
     fn is_cloned(&self) {
@@ -226,12 +214,7 @@ fn reference(group: Value, namespace: Value) -> Value {
 }
 
 fn grant(from: Value, to: Value) -> Value {
-    let mut whole = json!({
-        "from": {"group": "", "kind": "PersistentVolumeClaim", "namespace": "fake-ns"},
-        "to": {"group": "", "kind": "PersistentVolumeClaim"},
-    });
-    merge(&mut whole, &json!({"from": from, "to": to}));
-    json!([{"metadata": {"namespace": "other"}, "spec": {"from": [whole["from"]], "to": [whole["to"]]}}])
+    fixtures::grant("", "PersistentVolumeClaim", from, to)
 }
 
 #[test]

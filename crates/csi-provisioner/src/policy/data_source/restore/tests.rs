@@ -4,13 +4,13 @@
 use serde_json::{Value, json};
 use testkit::manifests::merge;
 
-use super::super::grants::Grant;
+use super::super::fixtures;
 use super::*;
 use crate::policy::driver::Driver;
 use crate::policy::fixtures::{claim, class, driver, settings, stack};
 use crate::policy::names::Provisioner;
 use crate::policy::prepare::{Fetched, Inputs, Settings, Step, next};
-use crate::policy::state::{Cause, Failure, State};
+use crate::policy::state::{Failure, State};
 
 const ALLOW: &str = "snapshot.storage.kubernetes.io/allow-volume-mode-change";
 
@@ -87,34 +87,21 @@ impl Case {
         let (claim, class) = (claim(&self.claim), class(&self.class));
         let inputs =
             Inputs { settings: &self.settings, driver: &self.driver, claim: &claim, class: Some(&class) };
-        let mut fetched = Fetched::default();
-        loop {
-            match next(&inputs, &fetched)? {
-                Step::FetchGrants(namespace) => {
-                    let grants: Vec<Grant> = serde_json::from_value(self.grants.clone()).unwrap();
-                    assert_eq!(namespace, "other");
-                    fetched.grants = Some(grants);
-                }
-                Step::FetchSnapshot(place) => {
-                    assert_eq!(place.name, "snap");
-                    fetched.snapshot = Some(serde_json::from_value(self.snapshot.clone()).unwrap());
-                }
-                Step::FetchSnapshotContent(name) => {
-                    assert_eq!(name, "content");
-                    fetched.snapshot_content = Some(serde_json::from_value(self.content.clone()).unwrap());
-                }
-                Step::Protect(content) => return Ok(content),
-                other => panic!("{other:?}"),
+        fixtures::handle(&inputs, &self.grants, |step, fetched| match step {
+            Step::FetchSnapshot(place) => {
+                assert_eq!(place.name, "snap");
+                fetched.snapshot = Some(serde_json::from_value(self.snapshot.clone()).unwrap());
             }
-        }
+            Step::FetchSnapshotContent(name) => {
+                assert_eq!(name, "content");
+                fetched.snapshot_content = Some(serde_json::from_value(self.content.clone()).unwrap());
+            }
+            other => panic!("{other:?}"),
+        })
     }
 
-    /// The refusal, without the words that all of them begin with.
     fn refusal(&self) -> String {
-        let failure = self.handle().unwrap_err();
-        assert_eq!((failure.state, failure.cause), (State::NoChange, Cause::Error), "{}", failure.message);
-        let start = "error getting handle for DataSource Type VolumeSnapshot by Name snap: ";
-        failure.message.strip_prefix(start).unwrap_or_else(|| panic!("{}", failure.message)).to_owned()
+        fixtures::refusal(self.handle(), "VolumeSnapshot by Name snap")
     }
 
     fn is_restored(&self) {
@@ -259,17 +246,8 @@ fn source(namespace: Value) -> Value {
     })
 }
 
-/// A grant for the fixture's claim, `overlay` on top of its one `from` and its one `to`.
 fn grant(from: Value, to: Value) -> Value {
-    let mut whole = json!({
-        "from": {"group": "", "kind": "PersistentVolumeClaim", "namespace": "fake-ns"},
-        "to": {"group": "snapshot.storage.k8s.io", "kind": "VolumeSnapshot"},
-    });
-    merge(&mut whole, &json!({"from": from, "to": to}));
-    json!([{
-        "metadata": {"namespace": "other", "name": "grant"},
-        "spec": {"from": [whole["from"]], "to": [whole["to"]]},
-    }])
+    fixtures::grant("snapshot.storage.k8s.io", "VolumeSnapshot", from, to)
 }
 
 #[test]
