@@ -1,7 +1,9 @@
 //! Rows about flags and environment variables, and what `--help` and `--version` print.
 
-use testkit::process::command_line::{accepted, busy_port, not_in_a_pod, refused};
-use testkit::process::printed;
+use testkit::process::command_line::{
+    accepted, assert_usage, assert_version, busy_port, malformed_label, not_in_a_pod, old_flag, refused,
+    short_lease,
+};
 
 use crate::Row;
 
@@ -19,12 +21,7 @@ pub(crate) static ROWS: &[Row] = &[
     refused("no such bool", &["--leader-election=maybe"], 2, &["invalid boolean value \"maybe\""]),
     refused("negative uint", &["--worker-threads=-1"], 2, &["invalid value \"-1\" for flag -worker-threads"]),
     refused("duration without unit", &["--timeout=10"], 2, &["invalid value \"10\" for flag -timeout"]),
-    refused(
-        "label without colon",
-        &["--leader-election-labels=a"],
-        2,
-        &["malformed item in list of labels: a"],
-    ),
+    malformed_label(),
     refused("strict mode", &["--upstream-flags-only", "--logtostderr"], 2, &["not defined: -logtostderr"]),
     // Values that make no sense.
     refused(
@@ -42,12 +39,7 @@ pub(crate) static ROWS: &[Row] = &[
         1,
         &["Failed to create a Clientset", "burst is required to be greater than 0"],
     ),
-    refused(
-        "lease shorter than deadline",
-        &["--leader-election", "--leader-election-lease-duration=10s"],
-        2,
-        &["leaseDuration must be greater than renewDeadline"],
-    ),
+    short_lease(),
     refused(
         "both addresses",
         &["--metrics-address=127.0.0.1:0", "--http-endpoint=127.0.0.1:0"],
@@ -72,11 +64,7 @@ pub(crate) static ROWS: &[Row] = &[
         &["Failed to build a Kubernetes config", "stat /no/such: no such file or directory"],
     ),
     // Taken, with a word.
-    accepted(
-        "flag of old manifests",
-        &["--logtostderr"],
-        &["\"Option has no effect\" option=\"logtostderr\""],
-    ),
+    old_flag(),
     accepted("an alias", &["--csi-driver=driver.example"], &["\"Option is an alias\" option=\"csi-driver\""]),
     accepted("no pause between comparisons", &["--reconcile-sync=0"], &["--reconcile-sync must be positive"]),
     accepted("a page of less than nothing", &["--max-entries=-1"], &["--max-entries must not be negative"]),
@@ -89,18 +77,13 @@ pub(crate) static ROWS: &[Row] = &[
 
 #[test]
 fn help_is_usage_on_stderr_and_0() {
-    for argument in ["--help", "-help", "-h"] {
-        let (code, stdout, stderr) = printed(BINARY, argument);
-        assert_eq!((code, stdout.as_str()), (Some(0), ""));
-        for flag in ["-reconcile-sync", "-default-fstype", "-volume-attachment-timeout", "-worker-threads"] {
-            assert!(stderr.contains(flag), "{flag} is not in:\n{stderr}");
-        }
-    }
+    assert_usage(
+        BINARY,
+        &["-reconcile-sync", "-default-fstype", "-volume-attachment-timeout", "-worker-threads"],
+    );
 }
 
 #[test]
 fn version_is_on_stdout_and_0() {
-    let (code, stdout, _) = printed(BINARY, "--version");
-    assert_eq!(code, Some(0));
-    assert!(stdout.contains("csi-attacher v"), "{stdout}");
+    assert_version(BINARY, "csi-attacher");
 }

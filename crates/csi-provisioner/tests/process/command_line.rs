@@ -1,7 +1,8 @@
 //! Rows about flags and environment variables.
 
 use testkit::process::command_line::{
-    accepted, broken_kubeconfig, busy_port, malformed_endpoint, not_in_a_pod, refused,
+    accepted, broken_kubeconfig, busy_port, malformed_endpoint, malformed_label, not_in_a_pod, old_flag,
+    refused,
 };
 
 use crate::Row;
@@ -66,12 +67,7 @@ pub(crate) static ROWS: &[Row] = &[
     refused("no such verbosity", &["--v=x"], 2, &["invalid argument \"x\" for \"-v, --v\" flag"]),
     refused("malformed vmodule", &["--vmodule=x"], 2, &["\"x\" does not have the pattern=N format"]),
     refused("empty labels", &["--leader-election-labels="], 2, &["malformed item in list of labels: "]),
-    refused(
-        "label without colon",
-        &["--leader-election-labels=a"],
-        2,
-        &["malformed item in list of labels: a"],
-    ),
+    malformed_label(),
     refused(
         "label with two colons",
         &["--leader-election-labels=a:b:c"],
@@ -98,11 +94,7 @@ pub(crate) static ROWS: &[Row] = &[
         &["--feature-gates=HonorPVReclaimPolicy=true"],
         &["drop it from --feature-gates", "featureGate=\"HonorPVReclaimPolicy\""],
     ),
-    accepted(
-        "flag of old manifests",
-        &["--logtostderr"],
-        &["\"Option has no effect\" option=\"logtostderr\""],
-    ),
+    old_flag(),
     refused("no such log format", &["--logging-format=xml"], 1, &["Unsupported log format"]),
     refused("no flush period", &["--log-flush-frequency=0"], 1, &["Must be greater than zero"]),
     refused(

@@ -1,9 +1,9 @@
 //! Rows about flags and environment variables, and what is printed on demand.
 
 use testkit::process::command_line::{
-    accepted, broken_kubeconfig, busy_port, malformed_endpoint, not_in_a_pod, refused,
+    accepted, assert_usage, assert_version, broken_kubeconfig, busy_port, malformed_endpoint,
+    malformed_label, not_in_a_pod, old_flag, refused, short_lease,
 };
-use testkit::process::printed;
 
 use crate::Row;
 
@@ -30,12 +30,7 @@ pub(crate) static ROWS: &[Row] = &[
         &["invalid value \"1d\" for flag -retry-interval-max"],
     ),
     refused("no such verbosity", &["--v=x"], 2, &["invalid value \"x\" for flag -v"]),
-    refused(
-        "label without colon",
-        &["--leader-election-labels=a"],
-        2,
-        &["malformed item in list of labels: a"],
-    ),
+    malformed_label(),
     refused(
         "gate without value",
         &["--feature-gates=AnnotateFsResize"],
@@ -61,11 +56,7 @@ pub(crate) static ROWS: &[Row] = &[
         1,
         &["unrecognized feature gate: Topology"],
     ),
-    accepted(
-        "flag of old manifests",
-        &["--logtostderr"],
-        &["\"Option has no effect\" option=\"logtostderr\""],
-    ),
+    old_flag(),
     accepted(
         "old name of the timeout",
         &["--csiTimeout=5s"],
@@ -95,12 +86,7 @@ pub(crate) static ROWS: &[Row] = &[
         &["burst is required to be greater than 0"],
     ),
     // Leader election, checked before anything starts.
-    refused(
-        "lease shorter than deadline",
-        &["--leader-election", "--leader-election-lease-duration=10s"],
-        2,
-        &["leaseDuration must be greater than renewDeadline"],
-    ),
+    short_lease(),
     refused(
         "deadline shorter than retry",
         &["--leader-election", "--leader-election-retry-period=9s"],
@@ -143,32 +129,26 @@ pub(crate) static ROWS: &[Row] = &[
 
 #[test]
 fn help_names_every_flag_of_its_own() {
-    for flag in ["--help", "-h", "-help"] {
-        let (code, _, help) = printed(BINARY, flag);
-        assert_eq!(code, Some(0), "{flag}");
-        for own in [
-            "master",
-            "resync-period",
-            "workers",
-            "extra-modify-metadata",
-            "timeout",
-            "retry-interval-start",
-            "retry-interval-max",
-            "handle-volume-inuse-error",
-            "feature-gates",
-            "csi-address",
-            "leader-election",
-            "http-endpoint",
-        ] {
-            assert!(help.contains(&format!("-{own}")), "{own} is not in\n{help}");
-        }
-    }
+    assert_usage(
+        BINARY,
+        &[
+            "-master",
+            "-resync-period",
+            "-workers",
+            "-extra-modify-metadata",
+            "-timeout",
+            "-retry-interval-start",
+            "-retry-interval-max",
+            "-handle-volume-inuse-error",
+            "-feature-gates",
+            "-csi-address",
+            "-leader-election",
+            "-http-endpoint",
+        ],
+    );
 }
 
 #[test]
 fn version_is_one_line_on_stdout() {
-    let (code, version, _) = printed(BINARY, "--version");
-    assert_eq!(code, Some(0));
-    assert_eq!(version.lines().count(), 1);
-    assert!(version.contains("csi-resizer v"), "{version}");
+    assert_version(BINARY, "csi-resizer");
 }

@@ -1,7 +1,8 @@
 //! Rows about flags and environment variables, and what `--help` and `--version` print.
 
-use testkit::process::command_line::{accepted, busy_port, not_in_a_pod, refused};
-use testkit::process::printed;
+use testkit::process::command_line::{
+    accepted, assert_usage, assert_version, busy_port, not_in_a_pod, old_flag, refused,
+};
 
 use crate::Row;
 
@@ -69,11 +70,7 @@ pub(crate) static ROWS: &[Row] = &[
         &["Failed to build a Kubernetes config", "KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT"],
     ),
     // Taken, with a word.
-    accepted(
-        "flag of old manifests",
-        &["--logtostderr"],
-        &["\"Option has no effect\" option=\"logtostderr\""],
-    ),
+    old_flag(),
     accepted(
         "a gate that is done",
         &["--feature-gates=CSIVolumeGroupSnapshot=false"],
@@ -84,23 +81,13 @@ pub(crate) static ROWS: &[Row] = &[
 
 #[test]
 fn help_is_usage_on_stderr_and_0() {
-    for argument in ["--help", "-help", "-h"] {
-        let (code, stdout, stderr) = printed(BINARY, argument);
-        assert_eq!((code, stdout.as_str()), (Some(0), ""));
-        for flag in [
-            "-snapshot-name-prefix",
-            "-groupsnapshot-name-uuid-length",
-            "-node-deployment",
-            "-worker-threads",
-        ] {
-            assert!(stderr.contains(flag), "{flag} is not in:\n{stderr}");
-        }
-    }
+    assert_usage(
+        BINARY,
+        &["-snapshot-name-prefix", "-groupsnapshot-name-uuid-length", "-node-deployment", "-worker-threads"],
+    );
 }
 
 #[test]
 fn version_is_on_stdout_and_0() {
-    let (code, stdout, _) = printed(BINARY, "--version");
-    assert_eq!(code, Some(0));
-    assert!(stdout.contains("csi-snapshotter v"), "{stdout}");
+    assert_version(BINARY, "csi-snapshotter");
 }

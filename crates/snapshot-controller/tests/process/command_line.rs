@@ -1,7 +1,9 @@
 //! Rows about flags and environment variables, and what `--help` and `--version` print.
 
-use testkit::process::command_line::{accepted, broken_kubeconfig, busy_port, not_in_a_pod, refused};
-use testkit::process::printed;
+use testkit::process::command_line::{
+    accepted, assert_usage, assert_version, broken_kubeconfig, busy_port, not_in_a_pod, old_flag, refused,
+    short_lease,
+};
 
 use crate::Row;
 
@@ -34,12 +36,7 @@ pub(crate) static ROWS: &[Row] = &[
         1,
         &["Failed to create a Kubernetes client", "burst is required to be greater than 0"],
     ),
-    refused(
-        "lease shorter than deadline",
-        &["--leader-election", "--leader-election-lease-duration=10s"],
-        2,
-        &["leaseDuration must be greater than renewDeadline"],
-    ),
+    short_lease(),
     busy_port(255),
     not_in_a_pod(
         1,
@@ -53,11 +50,7 @@ pub(crate) static ROWS: &[Row] = &[
     ),
     broken_kubeconfig(1),
     // Taken, with a word.
-    accepted(
-        "flag of old manifests",
-        &["--logtostderr"],
-        &["\"Option has no effect\" option=\"logtostderr\""],
-    ),
+    old_flag(),
     accepted(
         "the gate of groups, off",
         &["--feature-gates=CSIVolumeGroupSnapshot=false"],
@@ -67,20 +60,13 @@ pub(crate) static ROWS: &[Row] = &[
 
 #[test]
 fn help_is_usage_on_stderr_and_0() {
-    for argument in ["--help", "-help", "-h"] {
-        let (code, stdout, stderr) = printed(BINARY, argument);
-        assert_eq!((code, stdout.as_str()), (Some(0), ""));
-        for flag in
-            ["-enable-distributed-snapshotting", "-prevent-volume-mode-conversion", "-retry-crd-interval-max"]
-        {
-            assert!(stderr.contains(flag), "{flag} is not in:\n{stderr}");
-        }
-    }
+    assert_usage(
+        BINARY,
+        &["-enable-distributed-snapshotting", "-prevent-volume-mode-conversion", "-retry-crd-interval-max"],
+    );
 }
 
 #[test]
 fn version_is_on_stdout_and_0() {
-    let (code, stdout, _) = printed(BINARY, "--version");
-    assert_eq!(code, Some(0));
-    assert!(stdout.contains("snapshot-controller v"), "{stdout}");
+    assert_version(BINARY, "snapshot-controller");
 }

@@ -1,8 +1,8 @@
-//! Rows about flags and environment variables.
+//! Rows about flags and environment variables, and what is printed on demand.
 
 use std::net::TcpListener;
 
-use super::{Expected, Row, Subject};
+use super::{Expected, Row, Subject, printed};
 
 /// A command line that is refused with this code and text.
 pub const fn refused<C>(
@@ -21,6 +21,31 @@ pub const fn accepted<C>(
     says: &'static [&'static str],
 ) -> Row<C> {
     Row { name, flags, says, ..Row::BLANK }
+}
+
+/// A flag that sidecars had once.
+pub const fn old_flag<C>() -> Row<C> {
+    accepted(
+        "flag of old manifests",
+        &["--logtostderr"],
+        &["\"Option has no effect\" option=\"logtostderr\""],
+    )
+}
+
+/// Labels of the Lease are pairs.
+pub const fn malformed_label<C>() -> Row<C> {
+    let flags = &["--leader-election-labels=a"];
+    refused("label without colon", flags, 2, &["malformed item in list of labels: a"])
+}
+
+/// Others would take the Lease while its holder may still renew it.
+pub const fn short_lease<C>() -> Row<C> {
+    refused(
+        "lease shorter than deadline",
+        &["--leader-election", "--leader-election-lease-duration=10s"],
+        2,
+        &["leaseDuration must be greater than renewDeadline"],
+    )
 }
 
 /// The diagnostics server's port is taken.
@@ -65,4 +90,22 @@ pub const fn broken_kubeconfig<C: Subject>(code: i32) -> Row<C> {
         },
         ..refused("kubeconfig that is none", &[], code, &["error loading config file", "broken"])
     }
+}
+
+/// Usage is on stderr, with these flags, however it is asked for in the dialect of Go's own flags.
+pub fn assert_usage(binary: &str, flags: &[&str]) {
+    for argument in ["--help", "-help", "-h"] {
+        let (code, stdout, stderr) = printed(binary, argument);
+        assert_eq!((code, stdout.as_str()), (Some(0), ""));
+        for flag in flags {
+            assert!(stderr.contains(flag), "{flag} is not in:\n{stderr}");
+        }
+    }
+}
+
+/// The version is one line on stdout, after this name.
+pub fn assert_version(binary: &str, name: &str) {
+    let (code, stdout, _) = printed(binary, "--version");
+    assert_eq!((code, stdout.lines().count()), (Some(0), 1));
+    assert!(stdout.contains(&format!("{name} v")), "{stdout}");
 }
