@@ -154,6 +154,95 @@ fn a_broken_archive_is_an_error() {
     archive::pack(&from, &path, false).unwrap_err();
 }
 
+/// What a walk visits while somebody else is at work: names with their kinds and, of files, what is read.
+fn visited(
+    root: &Path,
+    tolerant: bool,
+    opening: &mut walk::Opening<'_>,
+) -> std::collections::BTreeMap<PathBuf, (Kind, String)> {
+    let mut visited = std::collections::BTreeMap::new();
+    walk::walk_watched(root, tolerant, opening, &mut |entry, file| {
+        let content = file.map_or(Ok(String::new()), std::io::read_to_string).unwrap();
+        visited.insert(entry.path, (entry.kind, content));
+        Ok(())
+    })
+    .unwrap();
+    visited
+}
+
+#[test]
+fn a_file_that_is_replaced_meanwhile_is_the_old_or_the_new_one() {
+    let (place, root, _) = directories();
+    std::fs::write(root.join("file"), "old").unwrap();
+    let new = place.path().join("new");
+    std::fs::write(&new, "newer and longer").unwrap();
+    let mut times = 0;
+    let visited = visited(&root, false, &mut |path| {
+        if path == Path::new("file") {
+            times += 1;
+            std::fs::rename(&new, root.join("file")).unwrap();
+        }
+        Ok(())
+    });
+    assert_eq!(times, 1);
+    assert_eq!(visited[Path::new("file")], (Kind::File(3), "old".into()));
+}
+
+#[test]
+fn a_file_that_becomes_a_pipe_meanwhile_is_still_read() {
+    let (_place, root, _) = directories();
+    std::fs::write(root.join("file"), "content").unwrap();
+    let visited = visited(&root, false, &mut |path| {
+        if path == Path::new("file") {
+            std::fs::remove_file(root.join(path)).unwrap();
+            let kind = rustix::fs::FileType::Fifo;
+            rustix::fs::mknodat(rustix::fs::CWD, root.join(path), kind, Mode::RWXU, 0).unwrap();
+        }
+        Ok(())
+    });
+    assert_eq!(visited[Path::new("file")], (Kind::File(7), "content".into()));
+}
+
+#[test]
+fn another_name_refers_only_to_one_that_was_visited() {
+    let (_place, root, _) = directories();
+    let content = |kind: Kind| (kind, "content".to_owned());
+    for (tolerant, outcome) in [(false, Ok(())), (true, Err(Errno::IO))] {
+        std::fs::write(root.join("first"), "content").unwrap();
+        for name in ["second", "third"] {
+            std::fs::hard_link(root.join("first"), root.join(name)).unwrap();
+        }
+        let visited = visited(&root, tolerant, &mut |path| {
+            if path != Path::new("first") {
+                return Ok(());
+            }
+            std::fs::remove_file(root.join(path)).unwrap();
+            outcome
+        });
+        let names: Vec<_> = visited.keys().map(PathBuf::as_path).collect();
+        if tolerant {
+            assert_eq!(names, ["", "second", "third"].map(Path::new));
+            assert_eq!(visited[Path::new("second")], content(Kind::File(7)));
+        } else {
+            assert_eq!(names, ["", "first", "second", "third"].map(Path::new));
+            assert_eq!(visited[Path::new("first")], content(Kind::File(7)));
+        }
+        for (kind, _) in visited.values() {
+            assert!(!matches!(kind, Kind::SameAs(other) if !visited.contains_key(other)), "{visited:?}");
+        }
+        for name in ["second", "third"] {
+            std::fs::remove_file(root.join(name)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_root_that_cannot_be_read_is_an_error_however_tolerant() {
+    let (_place, root, _) = directories();
+    let error = walk::walk_watched(&root, true, &mut |_| Err(Errno::NOENT), &mut |_, _| Ok(())).unwrap_err();
+    assert_eq!(error.errno, Errno::NOENT);
+}
+
 #[test]
 fn copies_of_files_keep_a_longer_target() {
     let place = tempfile::tempdir().unwrap();

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsString};
 use std::fs::File;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 
@@ -15,9 +16,22 @@ use crate::os_error::{Context, OsError};
 /// Gets each entry, and the open file of those that are one.
 pub(super) type Visit<'a> = dyn FnMut(Entry, Option<File>) -> Result<(), OsError> + 'a;
 
+/// Called between the look at a file or directory and its opening. Its error becomes that of the opening.
+pub(super) type Opening<'a> = dyn FnMut(&Path) -> rustix::io::Result<()> + 'a;
+
 /// Visits everything below `root`, the root first. With `tolerant`, what cannot be read is left out.
 pub(super) fn walk(root: &Path, tolerant: bool, visit: &mut Visit<'_>) -> Result<(), OsError> {
-    let mut walk = Walk { directory: open_root(root)?, root, tolerant, seen: BTreeMap::new() };
+    walk_watched(root, tolerant, &mut |_| Ok(()), visit)
+}
+
+/// The same for a test that changes the tree at the worst moment.
+pub(super) fn walk_watched(
+    root: &Path,
+    tolerant: bool,
+    opening: &mut Opening<'_>,
+    visit: &mut Visit<'_>,
+) -> Result<(), OsError> {
+    let mut walk = Walk { directory: open_root(root)?, root, tolerant, opening, seen: BTreeMap::new() };
     let mut pending = vec![PathBuf::new()];
     while let Some(path) = pending.pop() {
         let Some(found) = walk.look(&path)? else { continue };
@@ -37,19 +51,22 @@ struct Found {
     file: Option<File>,
 }
 
-struct Walk<'a> {
+struct Walk<'a, 'b> {
     directory: File,
     root: &'a Path,
     tolerant: bool,
-    /// Where a file with several names was met first.
+    opening: &'a mut Opening<'b>,
+    /// Where a file with several names was visited first.
     seen: BTreeMap<(u64, u64), PathBuf>,
 }
 
-impl Walk<'_> {
+impl Walk<'_, '_> {
     /// `None`: gone meanwhile, or nothing that can be kept.
     fn look(&mut self, path: &Path) -> Result<Option<Found>, OsError> {
         match self.try_look(path) {
-            Err(error) if error.errno == Errno::NOENT && !path.as_os_str().is_empty() => Ok(None),
+            // Without the root there is nothing.
+            Err(error) if path.as_os_str().is_empty() => Err(error),
+            Err(error) if error.errno == Errno::NOENT => Ok(None),
             Err(error) if error.errno == Errno::XDEV => {
                 tracing::warn!(path = %self.root.join(path).display(), "Left out: something is mounted there");
                 Ok(None)
@@ -68,7 +85,7 @@ impl Walk<'_> {
         let stat = rustix::fs::fstat(&place).context("stat", &full)?;
         let kind = match FileType::from_raw_mode(stat.st_mode) {
             FileType::Directory => Kind::Directory,
-            FileType::RegularFile => self.file_kind(path, &stat),
+            FileType::RegularFile => self.file_kind(&stat),
             FileType::Symlink => {
                 let target = rustix::fs::readlinkat(&place, c"", Vec::new()).context("read link", &full)?;
                 Kind::Link(OsString::from_vec(target.into_bytes()).into())
@@ -80,27 +97,25 @@ impl Walk<'_> {
             _ => return Ok(None),
         };
         let file = match &kind {
-            Kind::Directory => {
-                Some(open_below(&self.directory, self.root, path, OFlags::DIRECTORY, Mode::empty())?)
-            }
-            Kind::File(_) => {
-                Some(open_below(&self.directory, self.root, path, OFlags::RDONLY, Mode::empty())?)
+            Kind::Directory | Kind::File(_) => {
+                (self.opening)(path).and_then(|()| reopen(&place)).context("open", &full).map(Some)?
             }
             _ => None,
         };
         let attributes = file.as_ref().map_or(Ok(Vec::new()), |file| attributes(file, &full))?;
+        // Nothing is left that can fail: other names may refer to this one.
+        if stat.st_nlink > 1 && matches!(kind, Kind::File(_)) {
+            self.seen.insert(identity(&stat), path.to_path_buf());
+        }
         Ok(Some(Found { entry: entry(path, kind, &stat, attributes), file }))
     }
 
-    fn file_kind(&mut self, path: &Path, stat: &Stat) -> Kind {
-        if stat.st_nlink > 1 {
-            let identity = (stat.st_dev, stat.st_ino);
-            if let Some(first) = self.seen.get(&identity) {
-                return Kind::SameAs(first.clone());
-            }
-            self.seen.insert(identity, path.to_path_buf());
+    fn file_kind(&self, stat: &Stat) -> Kind {
+        // A file with one name can have got the number of one that is gone.
+        match self.seen.get(&identity(stat)).filter(|_| stat.st_nlink > 1) {
+            Some(first) => Kind::SameAs(first.clone()),
+            None => Kind::File(u64::try_from(stat.st_size).unwrap_or_default()),
         }
-        Kind::File(u64::try_from(stat.st_size).unwrap_or_default())
     }
 
     fn names(&self, directory: &File, path: &Path) -> Result<Vec<OsString>, OsError> {
@@ -115,6 +130,16 @@ impl Walk<'_> {
         names.sort_unstable();
         Ok(names)
     }
+}
+
+/// Opens for reading what was looked at, and nothing that got its name since.
+fn reopen(place: &File) -> rustix::io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    rustix::fs::open(format!("/proc/self/fd/{}", place.as_raw_fd()), flags, Mode::empty()).map(File::from)
+}
+
+fn identity(stat: &Stat) -> (u64, u64) {
+    (stat.st_dev, stat.st_ino)
 }
 
 fn entry(path: &Path, kind: Kind, stat: &Stat, attributes: Vec<(CString, Vec<u8>)>) -> Entry {
