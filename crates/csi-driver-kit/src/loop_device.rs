@@ -45,11 +45,30 @@ impl LoopDevice {
     }
 }
 
+/// A bound loop device that somebody has open. While this value lives, nothing unbinds it.
+#[derive(Debug)]
+pub struct Held {
+    /// The device.
+    pub device: LoopDevice,
+    open: File,
+}
+
+impl Held {
+    /// Makes the device stay bound after this value is gone. One that was to be unbound while somebody had it open
+    /// goes away with its last user. Who only shows it somewhere is no user, and would then show the next file that
+    /// gets its number.
+    ///
+    /// EBUSY, on newer kernels, where a filesystem is mounted from it.
+    pub fn keep(&self) -> Result<(), OsError> {
+        control::keep(&self.open).context("keep bound", self.device.path())
+    }
+}
+
 fn node(number: u32) -> PathBuf {
     PathBuf::from(format!("/dev/loop{number}"))
 }
 
-/// Binds a free loop device to `backing`. The caller looks for an existing one first ([`find`]).
+/// Binds a free loop device to `backing`. Who may find one bound already [holds](hold) that one.
 pub fn attach(backing: &Path, read_only: bool) -> Result<LoopDevice, OsError> {
     let access = if read_only { OFlags::RDONLY } else { OFlags::RDWR };
     let file = open(backing, access | OFlags::NOFOLLOW)?;
@@ -67,8 +86,23 @@ pub fn attach(backing: &Path, read_only: bool) -> Result<LoopDevice, OsError> {
     Err(OsError::new("find a free loop device in", CONTROL, Errno::BUSY))
 }
 
+/// A loop device bound to `backing`: one that is there already, or a new one. Two for one file would each have memory
+/// of their own of what is in it, so one that is about to be unbound is taken too.
+pub fn hold(backing: &Path, read_only: bool) -> Result<Held, OsError> {
+    let fits = |held: &Held| held.device.read_only == read_only;
+    if let Some(held) = opened(backing)?.into_iter().find(fits) {
+        return Ok(held);
+    }
+    let device = attach(backing, read_only)?;
+    Ok(Held { device, open: open(&device.path(), OFlags::RDONLY)? })
+}
+
 /// All loop devices bound to the file `backing`, lowest number first. A missing file has none.
 pub fn find(backing: &Path) -> Result<Vec<LoopDevice>, OsError> {
+    Ok(opened(backing)?.into_iter().map(|held| held.device).collect())
+}
+
+fn opened(backing: &Path) -> Result<Vec<Held>, OsError> {
     let metadata = match std::fs::metadata(backing) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -77,10 +111,11 @@ pub fn find(backing: &Path) -> Result<Vec<LoopDevice>, OsError> {
     let mut found = Vec::new();
     for number in bound_numbers()? {
         // A device can go away between the listing and the question.
-        let Ok(device) = open(&node(number), OFlags::RDONLY) else { continue };
-        let Ok(status) = control::status(&device) else { continue };
+        let Ok(open) = open(&node(number), OFlags::RDONLY) else { continue };
+        // What it says now it stays as long as it is open.
+        let Ok(status) = control::status(&open) else { continue };
         if status.backing == (metadata.dev(), metadata.ino()) {
-            found.push(LoopDevice { number, read_only: status.read_only });
+            found.push(Held { device: LoopDevice { number, read_only: status.read_only }, open });
         }
     }
     Ok(found)

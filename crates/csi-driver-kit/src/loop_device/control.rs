@@ -10,11 +10,13 @@ use rustix::ioctl::{self, Ioctl, IoctlOutput, NoArg, Opcode, Setter, Updater};
 
 // linux/loop.h
 const LOOP_CLR_FD: Opcode = 0x4C01;
+const LOOP_SET_STATUS64: Opcode = 0x4C04;
 const LOOP_GET_STATUS64: Opcode = 0x4C05;
 const LOOP_SET_CAPACITY: Opcode = 0x4C07;
 const LOOP_CONFIGURE: Opcode = 0x4C0A;
 const LOOP_CTL_GET_FREE: Opcode = 0x4C82;
 const LO_FLAGS_READ_ONLY: u32 = 1;
+const LO_FLAGS_AUTOCLEAR: u32 = 4;
 const LO_NAME_SIZE: usize = 64;
 
 /// `struct loop_info64` of linux/loop.h.
@@ -112,12 +114,28 @@ pub(super) fn configure(device: &File, file: &File, name: &str, read_only: bool)
     unsafe { ioctl::ioctl(device, Setter::<LOOP_CONFIGURE, Config>::new(config)) }
 }
 
-/// What the device is bound to; ENXIO if to nothing.
-pub(super) fn status(device: &File) -> rustix::io::Result<Status> {
+fn info(device: &File) -> rustix::io::Result<Info> {
     let mut info = EMPTY;
     // SAFETY: LOOP_GET_STATUS64 fills one `struct loop_info64`, all of whose fields are plain integers.
     unsafe { ioctl::ioctl(device, Updater::<LOOP_GET_STATUS64, Info>::new(&mut info)) }?;
+    Ok(info)
+}
+
+/// What the device is bound to; ENXIO if to nothing.
+pub(super) fn status(device: &File) -> rustix::io::Result<Status> {
+    let info = info(device)?;
     Ok(Status { backing: (info.device, info.inode), read_only: info.flags & LO_FLAGS_READ_ONLY != 0 })
+}
+
+/// Takes back that the device is to be unbound with its last user.
+pub(super) fn keep(device: &File) -> rustix::io::Result<()> {
+    let info = info(device)?;
+    if info.flags & LO_FLAGS_AUTOCLEAR == 0 {
+        return Ok(());
+    }
+    let kept = Info { flags: info.flags & !LO_FLAGS_AUTOCLEAR, ..info };
+    // SAFETY: LOOP_SET_STATUS64 reads one `struct loop_info64`, and writes nothing.
+    unsafe { ioctl::ioctl(device, Setter::<LOOP_SET_STATUS64, Info>::new(kept)) }
 }
 
 /// Unbinds the device; ENXIO if it is not bound.

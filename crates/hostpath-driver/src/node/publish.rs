@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use csi_client::csi;
 use csi_client::csi::volume_capability::access_mode::Mode;
-use csi_driver_kit::loop_device;
+use csi_driver_kit::loop_device::{self, Held};
 use csi_driver_kit::mounts::{self, MountTable};
 
 use super::shown::{self, Shown};
@@ -157,9 +157,11 @@ impl Hostpath {
         match volume.access_type {
             // A read-only device needs no read-only mount.
             AccessType::Block => {
-                let device = self.loop_path(volume, read_only)?;
+                let held = self.hold_loop(volume, read_only)?;
+                // The target is the only thing that stands for this publication, and it has nothing open.
+                held.keep()?;
                 self.steps.reach("publish: device bound")?;
-                mounts::bind(&device, path)?;
+                mounts::bind(&held.device.path(), path)?;
             }
             AccessType::Mount if read_only => {
                 self.data.bind_read_only(&volume.id, &self.source(volume)?, path)?;
@@ -185,11 +187,8 @@ impl Hostpath {
 
     /// The device of an image, bound now if it is not: after a restart of the node none is. A read-only device of
     /// its own, since a read-only mount does not keep anyone from writing to a device.
-    pub(crate) fn loop_path(&self, volume: &Volume, read_only: bool) -> Result<PathBuf, Error> {
-        let image = self.data.path(&volume.id);
-        let bound = loop_device::find(&image)?.into_iter().find(|device| device.read_only == read_only);
-        let device = bound.map_or_else(|| loop_device::attach(&image, read_only), Ok)?;
-        Ok(device.path())
+    pub(crate) fn hold_loop(&self, volume: &Volume, read_only: bool) -> Result<Held, Error> {
+        Ok(loop_device::hold(&self.data.path(&volume.id), read_only)?)
     }
 
     /// Takes back a publication that failed. What cannot be taken back stays on record for the next attempt.

@@ -49,10 +49,11 @@ impl Hostpath {
             }
             Shown::Nothing => {}
         }
-        let device = self.loop_path(volume, false)?;
+        // The mount keeps it bound from then on.
+        let held = self.hold_loop(volume, false)?;
         self.steps.reach("stage: device bound")?;
         let target = Path::new(path);
-        filesystem.mount(&device, target)?;
+        filesystem.mount(&held.device.path(), target)?;
         self.steps.reach("stage: mounted")?;
         filesystem.grow(target, &self.data.path(&volume.id))?;
         Ok(self.steps.reach("stage: grown")?)

@@ -339,6 +339,28 @@ fn publish_of_an_ephemeral_volume_twice_and_unpublish_repeated() {
 }
 
 #[test]
+fn a_device_that_is_about_to_be_unbound_stays_for_its_next_user() {
+    let place = Place::new();
+    let driver = place.open();
+    let id = create(&driver, "v", MIB, true);
+    let image = place.state_dir().join(&id);
+    publish(&driver, &place, &id, "one", true);
+    // As udev does whenever something has been written.
+    let other_user = std::fs::File::open(place.path("one")).unwrap();
+    unpublish(&driver, &place, &id, "one");
+    let bound = loop_device::find(&image).unwrap();
+    assert_eq!(bound.len(), 1, "it goes away with its last user");
+    publish(&driver, &place, &id, "two", true);
+    let autoclear = format!("/sys/block/loop{}/loop/autoclear", bound[0].number);
+    assert_eq!(std::fs::read_to_string(autoclear).unwrap(), "0\n");
+    drop(other_user);
+    assert_eq!(loop_device::find(&image).unwrap(), bound, "one device, the same one");
+    assert!(loop_device::at(&place.path("two"), &image).unwrap().is_some());
+    unpublish(&driver, &place, &id, "two");
+    eventually("loop device unbound", || loop_device::find(&image).unwrap().is_empty());
+}
+
+#[test]
 fn an_ephemeral_volume_whose_publication_failed_is_gone() {
     let place = Place::new();
     let driver = place.open();
