@@ -2,7 +2,7 @@
 //!
 //! A publication is recorded before anything is made and forgotten after everything is gone. So every target that
 //! the driver ever touched is on record until it is clean again, however often a call is cut off, and no path that
-//! is not on record is ever removed.
+//! is not on record is ever removed, unless it is an empty directory that kubelet made an inline volume's target.
 
 use std::path::{Path, PathBuf};
 
@@ -22,6 +22,9 @@ use crate::state::{AccessType, Publication, Volume, is_safe_id};
 /// The context key by which kubelet says that a volume is an inline one, and the size of those (sheet, 5.10).
 const EPHEMERAL: &str = "csi.storage.k8s.io/ephemeral";
 const EPHEMERAL_SIZE: i64 = 100 << 20;
+
+/// How kubelet's handles of inline volumes begin; what follows is a checksum.
+const EPHEMERAL_ID: &str = "csi-";
 
 impl Hostpath {
     /// Shows a volume at the target path.
@@ -228,7 +231,10 @@ impl Hostpath {
 
     /// Takes a volume from the target path and removes the target.
     pub fn unpublish(&self, id: &str, path: &str) -> Result<(), Error> {
-        let volume = self.volume(id)?;
+        let volume = match self.volume(id) {
+            Err(_) if id.starts_with(EPHEMERAL_ID) && is_safe_id(id) => return self.unpublish_gone(id, path),
+            found => found?,
+        };
         let recorded = volume.published.iter().any(|target| target == path);
         let shown = shown::at(self, &volume, path, &MountTable::read()?)?;
         if recorded || matches!(shown, Shown::Ours { .. }) {
@@ -246,6 +252,19 @@ impl Hostpath {
             self.steps.reach("unpublish: recorded")?;
         }
         Ok(())
+    }
+
+    /// An inline volume lives as long as its publication, so it may be gone before kubelet has heard of it: an answer
+    /// was lost, or a publication was cut off or undone. Kubelet asks until the answer is OK, and keeps the pod until
+    /// then.
+    fn unpublish_gone(&self, id: &str, path: &str) -> Result<(), Error> {
+        if MountTable::read()?.at(path.as_ref()).is_some() {
+            return Err(Error::NoSuchVolume(id.to_owned()));
+        }
+        if let Err(error) = target::remove(path.as_ref(), AccessType::Mount) {
+            tracing::warn!(volume = id, %error, "Left alone what is not known to be the driver's");
+        }
+        Ok(self.data.erase(id)?)
     }
 }
 

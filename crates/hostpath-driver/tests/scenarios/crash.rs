@@ -280,6 +280,48 @@ fn an_ephemeral_life_is_cut_off() {
     });
 }
 
+/// Kubelet does not repeat a publication whose pod is gone: it only takes it back, until the answer is OK.
+#[test]
+fn an_ephemeral_volume_can_be_taken_back_wherever_it_was_cut_off() {
+    for dies in [true, false] {
+        let mut step = 0;
+        loop {
+            step += 1;
+            let place = Place::new();
+            let fuse = Fuse::default();
+            let burning = fuse.clone();
+            let steps = Steps::watched(move |_| {
+                if !burning.burn() {
+                    return Ok(());
+                }
+                if dies { resume_unwind(Box::new(())) } else { Err(Errno::IO) }
+            });
+            let mut driver = place.open_with(place.config(), steps);
+            let unpublish = |driver: &Hostpath| driver.unpublish("csi-1", &place.text("target"));
+            fuse.light(step);
+            let _disturbed = catch_unwind(AssertUnwindSafe(|| {
+                driver.publish(&ephemeral_request(&place, "csi-1", "target"))?;
+                unpublish(&driver)
+            }));
+            let survived = fuse.still_burning();
+            if dies {
+                drop(driver);
+                driver = place.open();
+            }
+            for _ in 0..2 {
+                unpublish(&driver).unwrap_or_else(|error| panic!("step {step}: {error}"));
+                assert!(ids(&driver).is_empty() && place.data().is_empty(), "step {step}");
+                assert!(!place.path("target").exists(), "step {step}");
+                place.assert_clean();
+            }
+            if survived {
+                assert!(step > 2, "calls without steps");
+                break;
+            }
+        }
+    }
+}
+
 #[test]
 fn restart_between_create_and_the_answer() {
     let place = Place::new();

@@ -333,9 +333,26 @@ fn publish_of_an_ephemeral_volume_twice_and_unpublish_repeated() {
     assert_eq!(ids(&driver), ["csi-abc"]);
     std::fs::write(place.path("target/file"), "x").unwrap();
     driver.unpublish("csi-abc", &place.text("target")).unwrap();
-    assert_code(driver.unpublish("csi-abc", &place.text("target")), Code::NotFound);
+    driver.unpublish("csi-abc", &place.text("target")).unwrap();
     assert!(ids(&driver).is_empty() && place.data().is_empty());
     place.assert_clean();
+}
+
+#[test]
+fn an_ephemeral_volume_that_is_gone_takes_nothing_of_others_along() {
+    let place = Place::new();
+    let driver = place.open();
+    let target = place.path("target");
+    std::fs::create_dir_all(target.join("precious")).unwrap();
+    driver.unpublish("csi-abc", &place.text("target")).unwrap();
+    assert!(target.join("precious").exists());
+    std::fs::remove_dir(target.join("precious")).unwrap();
+    mounts::bind(&place.state_dir(), &target).unwrap();
+    assert_code(driver.unpublish("csi-abc", &place.text("target")), Code::NotFound);
+    mounts::unmount(&target).unwrap();
+    driver.unpublish("csi-abc", &place.text("target")).unwrap();
+    assert!(!target.exists(), "an empty directory was a target");
+    assert_code(driver.unpublish("csi-../../x", &place.text("target")), Code::NotFound);
 }
 
 #[test]
