@@ -187,21 +187,31 @@ impl Data {
         bound.and(removed)
     }
 
-    /// Empties the side directories. Only at start-up, after every volume has been [restored](Self::restore).
-    pub(crate) fn clean(&self) -> Result<usize, OsError> {
+    /// Empties the side directories, as far as that is possible: `refused` gets what went wrong. Only at start-up,
+    /// after every volume has been [restored](Self::restore).
+    pub(crate) fn clean(&self, mut refused: impl FnMut(OsError)) -> usize {
         let mut removed = 0;
-        for name in names(&self.mounting)? {
-            let scratch = self.mounting.join(name);
-            mounts::unmount(&scratch)?;
-            rustix::fs::rmdir(&scratch).context("remove directory", &scratch)?;
-        }
-        for side in [&self.creating, &self.deleting] {
-            for name in names(side)? {
-                remove_tree(side, &name)?;
-                removed += 1;
+        for side in [&self.mounting, &self.creating, &self.deleting] {
+            for name in names(side).unwrap_or_else(|error| {
+                refused(error);
+                Vec::new()
+            }) {
+                match self.clean_up(side, &name) {
+                    Ok(()) => removed += usize::from(*side != self.mounting),
+                    Err(error) => refused(error),
+                }
             }
         }
-        Ok(removed)
+        removed
+    }
+
+    fn clean_up(&self, side: &Path, name: &str) -> Result<(), OsError> {
+        if *side != self.mounting {
+            return remove_tree(side, name);
+        }
+        let scratch = side.join(name);
+        mounts::unmount(&scratch)?;
+        rustix::fs::rmdir(&scratch).context("remove directory", &scratch)
     }
 
     /// Refuses when something is mounted inside the volume: removing the volume would leave it without a place.

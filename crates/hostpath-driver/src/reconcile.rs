@@ -12,6 +12,8 @@
 //! | ephemeral volume without a publication | publication never answered | volume removed |
 //! | loop device of an image, not shown anywhere | publication or removal cut off | unbound |
 //! | publication recorded, nothing mounted | the node restarted, or publication cut off | kept: kubelet publishes again or takes it back |
+//!
+//! What cannot be cleared up is left for the next start: one volume that refuses must not take all others along.
 
 use csi_driver_kit::durable::exists;
 use csi_driver_kit::loop_device;
@@ -22,7 +24,7 @@ use crate::hostpath::Hostpath;
 use crate::node::shown::{self, Shown};
 use crate::state::Volume;
 
-/// Finishes or undoes what was left half done.
+/// Finishes or undoes what was left half done. Only what is needed to know which data belongs to whom is an error.
 pub(crate) fn run(driver: &Hostpath) -> Result<(), Error> {
     let state = driver.store.get();
     let mounts = MountTable::read()?;
@@ -37,21 +39,27 @@ pub(crate) fn run(driver: &Hostpath) -> Result<(), Error> {
         }
     }
     for volume in state.volumes() {
-        driver.thaw(volume)?;
+        go_on(volume, driver.thaw(volume));
     }
     for volume in state.volumes().filter(|volume| volume.ephemeral && volume.published.is_empty()) {
         tracing::info!(volume = volume.id, "Removing ephemeral volume that was never published");
-        driver.remove(volume)?;
+        go_on(volume, driver.remove(volume));
     }
-    let removed = driver.data.clean()?;
+    let removed = driver.data.clean(|error| tracing::error!(%error, "Left for the next start"));
     if removed > 0 {
         tracing::info!(removed, "Removed data of volumes that were being created or deleted");
     }
     for volume in driver.store.get().volumes() {
-        release_unused_loops(driver, volume, &mounts)?;
-        report_lost_mounts(driver, volume, &mounts)?;
+        go_on(volume, release_unused_loops(driver, volume, &mounts));
+        go_on(volume, report_lost_mounts(driver, volume, &mounts));
     }
     Ok(())
+}
+
+fn go_on(volume: &Volume, result: Result<(), Error>) {
+    if let Err(error) = result {
+        tracing::error!(volume = volume.id, %error, "Left for the next start");
+    }
 }
 
 fn release_unused_loops(driver: &Hostpath, volume: &Volume, mounts: &MountTable) -> Result<(), Error> {

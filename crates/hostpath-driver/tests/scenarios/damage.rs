@@ -1,11 +1,12 @@
 //! Damaged and foreign state files, lost data, two owners.
 
+use csi_driver_kit::mounts;
 use hostpath_driver::hostpath::Hostpath;
 use hostpath_driver::steps::Steps;
 use sidecar_core::random::Random;
 use tonic::Code;
 
-use crate::support::{MIB, Place, assert_code, create, create_request, ids, list};
+use crate::support::{MIB, Place, assert_code, create, create_request, ephemeral_request, ids, list};
 
 fn open(place: &Place) -> Result<Hostpath, String> {
     Hostpath::open(place.config(), Random::seeded(1), Steps::default()).map_err(|error| error.to_string())
@@ -62,6 +63,48 @@ fn lost_data_is_told_and_can_be_deleted() {
     assert!(text.contains("is missing"), "{text}");
     driver.delete_volume(&id).unwrap();
     create(&driver, "v", MIB, false);
+}
+
+#[test]
+fn what_cannot_be_removed_does_not_keep_the_driver_from_starting() {
+    let place = Place::new();
+    let driver = place.open();
+    let id = create(&driver, "v", MIB, false);
+    // Dies with the ephemeral volume made and its publication not recorded.
+    drop(driver);
+    let steps = Steps::watched(|step| match step {
+        "create: in place" => std::panic::resume_unwind(Box::new(())),
+        _ => Ok(()),
+    });
+    let driver = place.open_with(place.config(), steps);
+    let request = ephemeral_request(&place, "csi-1", "target");
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| driver.publish(&request))).unwrap_err();
+    drop(driver);
+    // Nothing can be removed that something is mounted in.
+    let state = place.state_dir();
+    let stuck = [".creating/a", ".deleting/a", "csi-1"].map(|name| state.join(name).join("inside"));
+    for path in &stuck {
+        std::fs::create_dir_all(path).unwrap();
+        mounts::bind(&state.join(&id), path).unwrap();
+    }
+    for name in [".creating/b", ".deleting/b"] {
+        std::fs::create_dir(state.join(name)).unwrap();
+    }
+    std::fs::write(state.join(".mounting/file"), "no directory").unwrap();
+    let driver = open(&place).unwrap();
+    assert!(ids(&driver).contains(&id) && ids(&driver).contains(&"csi-1".to_owned()));
+    let left = [".creating/a", ".deleting/a", ".mounting/file"];
+    let data = place.data();
+    assert_eq!(data[2..], left, "{data:?}");
+    create(&driver, "another", MIB, false);
+    drop(driver);
+    for path in &stuck {
+        mounts::unmount(path).unwrap();
+    }
+    std::fs::remove_file(state.join(".mounting/file")).unwrap();
+    let driver = open(&place).unwrap();
+    assert_eq!(place.data(), ids(&driver), "the rest is gone");
+    assert_eq!(ids(&driver).len(), 2);
 }
 
 #[test]
