@@ -3,8 +3,6 @@
 //!
 //! The record comes before the mount and goes after it, so that every mount is on record.
 
-use std::path::Path;
-
 use csi_driver_kit::filesystem::Kind;
 use csi_driver_kit::mounts::{self, MountTable};
 
@@ -32,30 +30,34 @@ impl Hostpath {
             self.steps.reach("stage: recorded")?;
         }
         let Some(filesystem) = volume.filesystem() else { return Ok(()) };
-        self.mount_filesystem(&volume, filesystem, path).inspect_err(|_| {
-            if let Err(error) = self.unmount_filesystem(&volume, path) {
-                tracing::warn!(volume = id, path, %error, "Could not undo a failed staging");
+        match shown::at(self, &volume, path, &MountTable::read()?)? {
+            Shown::Foreign => {
+                let text = format!("something else is mounted at {path}; unmount it first");
+                Err(Error::Precondition(text))
             }
-        })
+            // The attempt that mounted it may have been cut off before it grew. If it cannot grow, it stays: it may
+            // be in use.
+            Shown::Ours { .. } => self.grow_staged(&volume, filesystem, path),
+            Shown::Nothing => self.mount_filesystem(&volume, filesystem, path).inspect_err(|_| {
+                if let Err(error) = self.unmount_filesystem(&volume, path) {
+                    tracing::warn!(volume = id, path, %error, "Could not undo a failed staging");
+                }
+            }),
+        }
     }
 
     /// Mounts the filesystem of a volume, as large as the volume is by now.
     fn mount_filesystem(&self, volume: &Volume, filesystem: Kind, path: &str) -> Result<(), Error> {
-        match shown::at(self, volume, path, &MountTable::read()?)? {
-            Shown::Ours { .. } => return Ok(()),
-            Shown::Foreign => {
-                let text = format!("something else is mounted at {path}; unmount it first");
-                return Err(Error::Precondition(text));
-            }
-            Shown::Nothing => {}
-        }
         // The mount keeps it bound from then on.
         let held = self.hold_loop(volume, false)?;
         self.steps.reach("stage: device bound")?;
-        let target = Path::new(path);
-        filesystem.mount(&held.device.path(), target)?;
+        filesystem.mount(&held.device.path(), path.as_ref())?;
         self.steps.reach("stage: mounted")?;
-        filesystem.grow(target, &self.data.path(&volume.id))?;
+        self.grow_staged(volume, filesystem, path)
+    }
+
+    fn grow_staged(&self, volume: &Volume, filesystem: Kind, path: &str) -> Result<(), Error> {
+        filesystem.grow(path.as_ref(), &self.data.path(&volume.id))?;
         Ok(self.steps.reach("stage: grown")?)
     }
 

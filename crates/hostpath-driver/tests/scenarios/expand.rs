@@ -174,6 +174,28 @@ fn a_filesystem_that_was_expanded_offline_is_large_when_it_is_staged() {
 }
 
 #[test]
+fn a_staging_that_was_cut_off_before_it_grew_grows_when_it_is_repeated() {
+    let place = Place::new();
+    std::fs::create_dir(place.path("staging")).unwrap();
+    let steps = Steps::watched(|step| match step {
+        "stage: mounted" => std::panic::resume_unwind(Box::new(())),
+        _ => Ok(()),
+    });
+    let driver = place.open_with(place.config(), steps);
+    let id = create_filesystem(&driver, "v", 64 * MIB);
+    expand(&driver, &id, 128 * MIB).unwrap();
+    let stage = |driver: &Hostpath| driver.stage(&id, &place.text("staging"));
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| stage(&driver))).unwrap_err();
+    drop(driver);
+    assert!(size_of(&place, "staging") < 64 << 20, "mounted as it was");
+    let driver = place.open();
+    stage(&driver).unwrap();
+    assert!(size_of(&place, "staging") > 100 << 20);
+    driver.delete_volume(&id).unwrap();
+    eventually("clean", || place.leftovers().is_empty());
+}
+
+#[test]
 fn filesystems_that_the_driver_cannot_make() {
     let place = Place::new();
     let driver = place.open();
