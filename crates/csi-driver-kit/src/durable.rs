@@ -8,6 +8,7 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{AtFlags, CWD, FallocateFlags, FlockOperation, RenameFlags};
 use rustix::io::Errno;
@@ -23,6 +24,8 @@ pub struct DurableFile {
     path: PathBuf,
     spare: PathBuf,
     directory: PathBuf,
+    /// Whether a power failure may still exchange file and spare. Then the spare must not be touched.
+    in_doubt: AtomicBool,
 }
 
 /// What became of a replacement that did not succeed.
@@ -43,6 +46,7 @@ impl DurableFile {
             path: directory.join(name),
             spare: directory.join(format!(".{name}.spare")),
             directory: directory.to_path_buf(),
+            in_doubt: AtomicBool::new(false),
         }
     }
 
@@ -71,9 +75,19 @@ impl DurableFile {
 
     /// Puts `content` in the place of what was there.
     pub fn replace(&self, content: &[u8]) -> Result<(), ReplaceError> {
+        if self.in_doubt.load(Ordering::Relaxed) {
+            self.settle().map_err(ReplaceError::Unchanged)?;
+        }
         self.fill_spare(content).map_err(ReplaceError::Unchanged)?;
         self.exchange().map_err(ReplaceError::Unchanged)?;
-        sync_directory(&self.directory).map_err(ReplaceError::NotDurable)
+        self.in_doubt.store(true, Ordering::Relaxed);
+        self.settle().map_err(ReplaceError::NotDurable)
+    }
+
+    fn settle(&self) -> Result<(), OsError> {
+        sync_directory(&self.directory)?;
+        self.in_doubt.store(false, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Overwrites instead of truncating first: truncation would give the reserved blocks back.
@@ -197,6 +211,24 @@ mod tests {
         std::fs::create_dir(&file.spare).unwrap();
         assert!(matches!(file.replace(b"new"), Err(ReplaceError::Unchanged(_))));
         assert_eq!(file.read().unwrap().unwrap(), b"old");
+    }
+
+    #[test]
+    fn while_a_power_failure_may_bring_the_old_content_back_it_is_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut file = DurableFile::new(directory.path(), "state.json");
+        for content in ["older", "old"] {
+            file.replace(content.as_bytes()).unwrap();
+        }
+        // Something that cannot be forced to the disk, since it is not there.
+        file.directory = directory.path().join("missing");
+        assert!(matches!(file.replace(b"new"), Err(ReplaceError::NotDurable(_))));
+        assert!(matches!(file.replace(b"newer"), Err(ReplaceError::Unchanged(_))));
+        assert_eq!(file.read().unwrap().unwrap(), b"new");
+        assert_eq!(std::fs::read(&file.spare).unwrap(), b"old");
+        file.directory = directory.path().to_path_buf();
+        file.replace(b"newer").unwrap();
+        assert_eq!(file.read().unwrap().unwrap(), b"newer");
     }
 
     #[test]

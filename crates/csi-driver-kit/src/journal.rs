@@ -126,6 +126,11 @@ impl Journal {
         Ok(())
     }
 
+    /// Takes no more records until it is begun anew. Those on the disk stay: they are for a content that may come back.
+    pub fn abandon(&mut self) {
+        self.ends = None;
+    }
+
     fn put(&mut self, at: u64, text: &[u8]) -> Result<(), OsError> {
         let written = self.file.seek(SeekFrom::Start(at)).and_then(|_| self.file.write_all(text));
         written.context("append to", &self.path)?;

@@ -74,6 +74,7 @@ struct Disk {
     journal: Journal,
     /// Bytes of the file.
     written: u64,
+    steps: Steps,
 }
 
 impl Store {
@@ -96,7 +97,7 @@ impl Store {
             })?;
         }
         file.reserve()?;
-        let mut disk = Disk { file, journal, written: content.len() as u64 };
+        let mut disk = Disk { file, journal, written: content.len() as u64, steps: steps.clone() };
         if !records.is_empty() || !disk.journal.is_usable() {
             tracing::info!(records = records.len(), "Folding the journal into the state file");
             // Nothing is lost where this fails, on a full disk say.
@@ -165,11 +166,18 @@ impl Disk {
             return Err(Error::State(error));
         }
         self.written = content.len() as u64;
+        let replaced =
+            replaced.and_then(|()| self.steps.reach("state: replaced").map_err(ReplaceError::NotDurable));
+        if let Err(error) = replaced {
+            // A power failure may bring the former content back, and its records with it.
+            self.journal.abandon();
+            return Err(Error::State(error));
+        }
         // A journal that cannot be begun is for the former content, and nobody reads it.
         if let Err(error) = self.journal.begin(&content) {
             tracing::warn!(%error, "The state file is written anew for every change until the journal can be used again");
         }
-        replaced.map_err(Error::State)
+        Ok(())
     }
 }
 
@@ -285,6 +293,42 @@ mod tests {
         drop(store);
         std::fs::write(&journal, old).unwrap();
         assert_eq!(Store::load(directory.path(), Steps::default()).unwrap().get(), before);
+    }
+
+    #[test]
+    fn a_state_file_that_may_not_survive_a_power_failure_costs_no_record() {
+        use std::sync::atomic::{AtomicBool, Ordering};
+        let directory = tempfile::tempdir().unwrap();
+        with_journal(directory.path());
+        let file = directory.path().join(FILE);
+        let broken = Arc::new(AtomicBool::new(false));
+        let breaks = broken.clone();
+        let steps = Steps::watched(move |step| match step {
+            "state: replaced" if breaks.load(Ordering::SeqCst) => Err(rustix::io::Errno::IO),
+            _ => Ok(()),
+        });
+        let store = Store::load(directory.path(), steps).unwrap();
+        let add = |id: &str| {
+            store.commit(|state| {
+                state.put(volume(id, id));
+                Ok(())
+            })
+        };
+        let loaded = || Store::load(directory.path(), Steps::default()).unwrap().get().volumes().len();
+        add("fourth").unwrap();
+        let old = std::fs::read(&file).unwrap();
+        broken.store(true, Ordering::SeqCst);
+        assert!(matches!(store.fold(), Err(Error::State(ReplaceError::NotDurable(_)))));
+        let new = std::fs::read(&file).unwrap();
+        assert_ne!(new, old);
+        let journal = std::fs::read(directory.path().join(JOURNAL)).unwrap();
+        std::fs::write(&file, &old).unwrap();
+        assert_eq!(loaded(), 4, "after a power failure that undid the exchange");
+        std::fs::write(&file, &new).unwrap();
+        std::fs::write(directory.path().join(JOURNAL), journal).unwrap();
+        broken.store(false, Ordering::SeqCst);
+        add("fifth").unwrap();
+        assert_eq!(loaded(), 5, "no record goes to the journal of the former file");
     }
 
     #[test]
