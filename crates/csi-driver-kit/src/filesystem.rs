@@ -111,8 +111,10 @@ impl Frozen {
 
 impl Drop for Frozen {
     fn drop(&mut self) {
+        // INVAL: somebody else has thawed it.
         if let Some(directory) = &self.0
             && let Err(error) = control::thaw(directory)
+            && error != rustix::io::Errno::INVAL
         {
             tracing::error!(%error, "Could not thaw a filesystem; run fsfreeze --unfreeze on it");
         }

@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::reconcile;
 use crate::state::Volume;
 use crate::steps::Steps;
+use crate::still::Ending;
 use crate::store::{LoadError, Store};
 
 /// Mode of a state directory that has to be made.
@@ -30,6 +31,7 @@ pub struct Hostpath {
     pub(crate) keys: Exclusivity,
     pub(crate) steps: Steps,
     pub(crate) random: Random,
+    pub(crate) ending: Ending,
     _lock: DirectoryLock,
 }
 
@@ -68,7 +70,8 @@ impl Hostpath {
         let lock = DirectoryLock::acquire(&directory)?;
         let store = Store::load(&directory, steps.clone())?;
         let data = Data::open(&directory)?;
-        let driver = Self { config, store, data, keys: Exclusivity::default(), steps, random, _lock: lock };
+        let (keys, ending) = (Exclusivity::default(), Ending::default());
+        let driver = Self { config, store, data, keys, steps, random, ending, _lock: lock };
         reconcile::run(&driver)?;
         Ok(driver)
     }

@@ -33,6 +33,7 @@ mod reconcile;
 mod snapshot;
 pub mod state;
 pub mod steps;
+mod still;
 pub mod store;
 
 use std::io::Write as _;
@@ -84,6 +85,8 @@ pub async fn run(parsed: Parsed, context: Context) -> Result<(), Exit> {
         listener.serve(service, context.shutdown.requested(), grace).await.map_err(not_listening)?;
     if !finished {
         tracing::warn!("Calls were still running at the end of the grace period; the next start clears up");
+        // But that may be long in coming, and writers cannot wait for it.
+        driver.let_go();
     }
     if let Err(error) = driver.close() {
         tracing::warn!(%error, "The journal was not folded into the state file; the next start does it");

@@ -11,14 +11,10 @@ use std::sync::Arc;
 
 use csi_client::csi;
 use csi_driver_kit::exclusivity::Key;
-use csi_driver_kit::filesystem::{self, Frozen};
-use csi_driver_kit::loop_device;
-use csi_driver_kit::mounts::MountTable;
 use csi_driver_kit::tree::archive;
 
 use crate::error::Error;
 use crate::hostpath::Hostpath;
-use crate::node::shown::{self, Shown};
 use crate::policy::{self, Origin};
 use crate::state::{AccessType, Group, Snapshot, Time, Volume, is_safe_id};
 
@@ -87,7 +83,7 @@ impl Hostpath {
             self.data.cut(&cut.volume, &cut.snapshot.file(), cut.tolerant)?;
             self.steps.reach("snapshot: cut")?;
         }
-        drop(still);
+        still.end()?;
         self.store.commit(|state| {
             for cut in cuts {
                 state.snapshots_mut().put(cut.snapshot.clone());
@@ -136,45 +132,6 @@ impl Hostpath {
             }
             Ok(())
         })
-    }
-
-    /// Makes the images of volumes hold what was written so far, and keeps filesystems from changing until the answer
-    /// is dropped. Directories are read as they are, as upstream does.
-    pub(crate) fn hold_still(&self, volumes: &[&Volume]) -> Result<Vec<Frozen>, Error> {
-        let mounts = MountTable::read()?;
-        let mut frozen = Vec::new();
-        for volume in volumes.iter().filter(|volume| volume.has_image()) {
-            if volume.filesystem().is_none() {
-                let devices = loop_device::find(&self.data.path(&volume.id))?;
-                devices.into_iter().try_for_each(loop_device::flush)?;
-            }
-            for path in self.staged_filesystems(volume, &mounts)? {
-                frozen.push(Frozen::freeze(path.as_ref())?);
-            }
-        }
-        Ok(frozen)
-    }
-
-    fn staged_filesystems<'a>(
-        &self,
-        volume: &'a Volume,
-        mounts: &MountTable,
-    ) -> Result<Vec<&'a String>, Error> {
-        let mut found = Vec::new();
-        for path in volume.staged.iter().filter(|_| volume.filesystem().is_some()) {
-            if let Shown::Ours { .. } = shown::at(self, volume, path, mounts)? {
-                found.push(path);
-            }
-        }
-        Ok(found)
-    }
-
-    /// Lets writers go on where an earlier process was killed with the filesystem frozen.
-    pub(crate) fn thaw(&self, volume: &Volume) -> Result<(), Error> {
-        for path in self.staged_filesystems(volume, &MountTable::read()?)? {
-            filesystem::thaw(path.as_ref())?;
-        }
-        Ok(())
     }
 
     /// Removes a snapshot. An unknown one is fine, a member of a group is not.

@@ -120,8 +120,9 @@ impl Hostpath {
             self.steps.reach("create: filled")?;
         } else if !volume.parent_volume.is_empty() {
             let parent = self.volume(&volume.parent_volume)?;
-            let _still = self.hold_still(&[parent.as_ref()])?;
+            let still = self.hold_still(&[parent.as_ref()])?;
             self.data.fill(&id, shape, &parent.id)?;
+            still.end()?;
             self.steps.reach("create: filled")?;
         } else if let Some(filesystem) = volume.filesystem() {
             self.data.format(&id, filesystem, &self.identity_of_filesystem())?;

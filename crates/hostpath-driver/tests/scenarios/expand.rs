@@ -108,7 +108,7 @@ fn node_expansion_that_is_switched_off_is_not_asked_for() {
     assert!(!expand(&driver, &id, 2 * MIB).unwrap().node_expansion_required);
 }
 
-fn create_filesystem(driver: &Hostpath, name: &str, size: i64) -> String {
+pub(crate) fn create_filesystem(driver: &Hostpath, name: &str, size: i64) -> String {
     let request = csi::CreateVolumeRequest {
         parameters: BTreeMap::from([("filesystem".to_owned(), "xfs".to_owned())]),
         ..create_request(name, size, false)

@@ -10,6 +10,7 @@ use hostpath_driver::steps::Steps;
 use rustix::io::Errno;
 use tonic::Code;
 
+use crate::expand::create_filesystem;
 use crate::support::{
     MIB, Place, assert_code, create, create_request, eventually, publish, snapshot_files, unpublish,
 };
@@ -49,6 +50,44 @@ fn list(driver: &Hostpath, request: csi::ListSnapshotsRequest) -> (Vec<String>, 
     let answer = driver.list_snapshots(&request).unwrap();
     let ids = answer.entries.into_iter().map(|entry| entry.snapshot.unwrap().snapshot_id).collect();
     (ids, answer.next_token)
+}
+
+#[test]
+fn a_driver_that_ends_during_a_copy_leaves_no_writer_waiting_and_no_torn_snapshot() {
+    use std::sync::Mutex;
+    use std::sync::mpsc::channel;
+    let place = Place::new();
+    std::fs::create_dir(place.path("staging")).unwrap();
+    let ((at, is_at), (release, released)) = (channel(), channel::<()>());
+    let (at, released) = (Mutex::new(at), Mutex::new(released));
+    let steps = Steps::watched(move |step| {
+        if step == "snapshot: held still" {
+            let _test_over = at.lock().unwrap().send(());
+            let _go_on = released.lock().unwrap().recv();
+        }
+        Ok(())
+    });
+    let driver = place.open_with(place.config(), steps);
+    let id = create_filesystem(&driver, "v", 64 * MIB);
+    publish(&driver, &place, &id, "target", false);
+    std::thread::scope(|scope| {
+        // Dropped whatever happens here, which lets the copy go on and ends with the filesystem thawed.
+        let release = release;
+        let copying = scope.spawn(|| driver.create_snapshot(&cut_request("s", &id)));
+        is_at.recv().unwrap();
+        driver.let_go();
+        let file = place.path("target/file");
+        let writing = scope.spawn(move || std::fs::write(file, "written"));
+        eventually("the writer goes on", || writing.is_finished());
+        writing.join().unwrap().unwrap();
+        drop(release);
+        assert_code(copying.join().unwrap(), Code::Unavailable);
+    });
+    assert_code(driver.create_snapshot(&cut_request("another", &id)), Code::Unavailable);
+    assert_eq!(snapshot_files(&place), Vec::<String>::new());
+    unpublish(&driver, &place, &id, "target");
+    drop(driver);
+    cut(&place.open(), "s", &id);
 }
 
 #[test]
