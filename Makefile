@@ -41,8 +41,8 @@ demo: need-root lab ## Watch a volume's first and last day on a real cluster (ro
 e2e: need-root lab ## Only the scenarios on a real control plane and node; FILTER=part-of-a-name (root)
 	@$(LAB) test $(FILTER)
 
-oldest: need-root lab ## The scenarios on the oldest Kubernetes that can be built, once ten minutes; FILTER as above (root)
-	@$(LAB) --oldest test $(FILTER)
+oldest: need-root lab ## The scenarios without a node on the oldest Kubernetes that can be built (root; builds it once)
+	@$(LAB) --oldest --control-plane-only test $(FILTER)
 
 bench: need-root lab ## Measure memory, latency and API calls; BASELINE_BIN_DIR=dir compares (root)
 	@$(LAB) bench

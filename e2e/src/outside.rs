@@ -49,6 +49,7 @@ pub(crate) fn run(request: Request) -> Result<ExitCode> {
         dir: dir.clone(),
         repository,
         programs,
+        kubernetes: request.kubernetes,
         extent: request.extent,
         task: request.task,
         started_ms: milliseconds(progress::started()),

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
 
 use crate::progress::{Step, say};
 use crate::{images, places};
@@ -78,7 +79,7 @@ const MODULES: &[Module] = &[
 ];
 
 /// The Kubernetes that a lab runs.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) enum Release {
     Newest,
     /// The oldest whose modules can still be had.

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::programs::Programs;
+use crate::programs::{Programs, Release};
 
 /// How much of a cluster to start.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
@@ -52,6 +52,7 @@ pub(crate) struct Spec {
     pub(crate) dir: PathBuf,
     pub(crate) repository: PathBuf,
     pub(crate) programs: Programs,
+    pub(crate) kubernetes: Release,
     pub(crate) extent: Extent,
     pub(crate) task: Task,
     pub(crate) images: Vec<Archive>,

@@ -10,14 +10,17 @@ use rustix::process::Signal;
 use serde_json::json;
 use testkit::conformance::{ALL, CUSTOM, Scenario, Subject, rules};
 
-use super::Tally;
+use super::{Tally, is_for};
 use crate::cluster::Cluster;
 use crate::component::Component;
 use crate::deploy;
 
 /// Runs the lists without the controllers, which would write to the same objects.
 pub(super) async fn run(cluster: &Cluster, filter: &str, tally: &mut Tally) -> Result<()> {
-    let (plain, custom) = (Chosen::plain(filter), Chosen::custom(filter));
+    let (mut plain, mut custom) = (Chosen::plain(filter), Chosen::custom(filter));
+    for chosen in [&mut plain, &mut custom] {
+        chosen.retain(|chosen| is_for(cluster, &chosen.name));
+    }
     if plain.is_empty() && custom.is_empty() {
         return Ok(());
     }
