@@ -1,14 +1,10 @@
 //! Sheet 13.18, `--node-deployment`: a resizer on each node, for the volumes that the node can reach, under upstream's rules.
 
 use csi_client::csi::{ControllerExpandVolumeRequest, ControllerModifyVolumeRequest, NodeGetInfoRequest};
-use csi_client::{Connection, ConnectionSettings};
 use serde_json::{Value, json};
-use sidecar_core::api::Connector;
-use sidecar_core::clock::Clock;
-use sidecar_core::context::{ApiAccess, Context, DriverConnector, Variables};
-use sidecar_core::exit::Exit;
+use sidecar_core::context::Variables;
+use sidecar_testkit::{Sidecar, command_line, connector, context};
 use testkit::driver::Step;
-use tokio::task::JoinHandle;
 use tonic::Code;
 
 use crate::setup::{Setup, USER, pass, wants, whole};
@@ -21,21 +17,13 @@ fn driver_on(setup: &Setup, node: &str) {
 }
 
 /// A resizer on the node of that name.
-fn start(setup: &Setup, node: &str, arguments: &[&str]) -> JoinHandle<Result<(), Exit>> {
-    let driver = setup.driver.clone();
-    let connect = DriverConnector::new(move |_, _| {
-        let connection = Connection::from_service(driver.service(), ConnectionSettings::default());
-        Box::pin(async move { Ok(connection) })
-    });
-    let context = Context::builder()
-        .clock(Clock::simulated("2026-11-21T05:00:00Z".parse().unwrap()))
-        .hostname(node)
+fn start(setup: &Setup, node: &str, arguments: &[&str]) -> Sidecar {
+    let context = context(&setup.server, USER, node)
         .variables(Variables::from_pairs([("NODE_NAME", node)]))
-        .api(ApiAccess::through(Connector::from_service(setup.server.service_as(USER), USER)))
-        .driver(connect)
+        .driver(connector(&setup.driver))
         .build();
-    let arguments = ["--kube-api-qps=-1", "--node-deployment"].iter().chain(arguments);
-    tokio::spawn(whole(arguments.map(|argument| (*argument).to_owned()).collect(), context))
+    let arguments = command_line(&["--kube-api-qps=-1", "--node-deployment"], arguments);
+    Sidecar::start(arguments, context, whole)
 }
 
 fn reachable(term: Value) -> Value {
@@ -69,9 +57,7 @@ async fn each_node_expands_its_own_volumes() {
     pass(30).await;
     assert_eq!(expanded(&setup), ["vol-one", "vol-two"]);
     assert_eq!(setup.capacity("two"), "2Gi");
-    assert!(!first.is_finished() && !second.is_finished());
-    first.abort();
-    second.abort();
+    assert!(first.is_running() && second.is_running());
 }
 
 #[tokio::test(start_paused = true)]
@@ -82,10 +68,9 @@ async fn what_cannot_be_known_without_reading_nodes_is_left_alone() {
     let named = json!({"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["n1"]}]});
     setup.bound("named", "1Gi", &wants("2Gi"), &reachable(named));
     // A driver without topology.
-    let sidecar = start(&setup, "n1", &[]);
+    let _sidecar = start(&setup, "n1", &[]);
     pass(30).await;
     assert_eq!(expanded(&setup), ["vol-named"]);
-    sidecar.abort();
 }
 
 #[tokio::test(start_paused = true)]
@@ -100,12 +85,11 @@ async fn each_node_modifies_its_own_volumes() {
     setup.bound("one", "1Gi", &gold, &with_label(KEY, "n1"));
     setup.bound("two", "1Gi", &gold, &with_label(KEY, "n2"));
     driver_on(&setup, "n1");
-    let sidecar = start(&setup, "n1", &[]);
+    let _sidecar = start(&setup, "n1", &[]);
     pass(30).await;
     let requests: Vec<ControllerModifyVolumeRequest> = setup.driver.requests();
     let volumes: Vec<_> = requests.iter().map(|request| &*request.volume_id).collect();
     assert_eq!(volumes, ["vol-one"]);
-    sidecar.abort();
 }
 
 #[tokio::test(start_paused = true)]
@@ -120,16 +104,12 @@ async fn without_the_flag_nobody_asks_for_the_node() {
 #[tokio::test(start_paused = true)]
 async fn a_lease_and_a_resizer_on_each_node_exclude_each_other() {
     let setup = Setup::without_nodes();
-    let exit = start(&setup, "n1", &["--leader-election"]).await.unwrap().unwrap_err();
-    assert_eq!(exit.code, 1);
-    assert!(exit.message.contains("exclude each other"), "{exit}");
+    start(&setup, "n1", &["--leader-election"]).ends_with(1, "exclude each other").await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_driver_that_does_not_know_its_node_ends_the_resizer() {
     let setup = Setup::without_nodes();
     setup.driver.always::<NodeGetInfoRequest>(Step::fail(Code::Unimplemented, "no node service"));
-    let exit = start(&setup, "n1", &[]).await.unwrap().unwrap_err();
-    assert_eq!(exit.code, 1);
-    assert!(exit.to_string().contains("no node service"), "{exit}");
+    start(&setup, "n1", &[]).ends_with(1, "no node service").await;
 }
