@@ -54,6 +54,13 @@ pub fn should_delete(view: &View<'_>) -> bool {
     is_unwanted(view) && (view.is_unbound() || !view.being_created)
 }
 
+/// Whether a content may go although nobody can ask about its snapshot any more, for want of a class: there is a handle to delete
+/// it by, and that takes no class (row D1-9). Upstream does not ask again either: after each answer its contents say that nothing
+/// is being created, where ours go on saying so until they are ready (sheet 5.6, step 8).
+pub fn may_go_unasked(view: &View<'_>) -> bool {
+    is_unwanted(view) && view.handle().is_some()
+}
+
 /// What is to be done about a content. `can_look`: the driver tells about a snapshot that was taken without being asked to
 /// take it again.
 pub fn next(view: &View<'_>, past: Past, can_look: bool, finalizer: &str) -> Step {

@@ -9,15 +9,25 @@ use tracing::info;
 
 use super::Shared;
 use super::sync::Stop;
-use crate::content::Class;
-use crate::driver::{Answer, Calls};
-use crate::policy::next::{Step, ends_taking};
+use crate::content::{Class, View};
+use crate::driver::{Answer, Calls, Pairs};
+use crate::policy::next::{Step, ends_taking, may_go_unasked};
 use crate::policy::{inputs, write};
 
 impl<C: Calls> Shared<C> {
     /// Has the driver take the snapshot, or tell about the one that it is taking.
     pub(super) async fn take(&self, content: &Arc<C>) -> Result<Arc<C>, Stop> {
-        let request = match self.request(content).await {
+        let parameters = match self.parameters(&content.view()) {
+            Ok(parameters) => parameters,
+            Err(problem) if may_go_unasked(&content.view()) => {
+                info!(v = 2, kind = C::RESOURCE.kind, content = %content.meta().name, err = problem,
+                    "Cannot ask about a snapshot that is not wanted any more, going by its handle");
+                self.memory.settles(content.meta());
+                return Ok(content.clone());
+            }
+            Err(problem) => return Err(self.not_taken(content, problem).await),
+        };
+        let request = match self.request(content, parameters).await {
             Ok(request) => request,
             Err(problem) => return Err(self.not_taken(content, problem).await),
         };
@@ -55,14 +65,18 @@ impl<C: Calls> Shared<C> {
         }
     }
 
+    /// The parameters, or why there are none: who knows better has to change the class.
+    fn parameters(&self, view: &View<'_>) -> Result<Pairs, String> {
+        let known = self.class(view);
+        let class = inputs::class(view, C::WORDS, known.as_deref().map(Class::class))
+            .map_err(|problem| C::WORDS.no_inputs(view.name(), &problem))?;
+        inputs::parameters(view, C::WORDS, class, self.parts.flags.extra_create_metadata)
+    }
+
     /// The request, or why there is none.
-    async fn request(&self, content: &C) -> Result<C::Request, String> {
+    async fn request(&self, content: &C, parameters: Pairs) -> Result<C::Request, String> {
         let (view, words) = (content.view(), C::WORDS);
-        let known = self.class(&view);
         let no_inputs = |problem: String| words.no_inputs(view.name(), &problem);
-        let class = inputs::class(&view, words, known.as_deref().map(Class::class)).map_err(no_inputs)?;
-        let extra = self.parts.flags.extra_create_metadata;
-        let parameters = inputs::parameters(&view, words, class, extra)?;
         let not_taken = |problem: String| words.not_taken(&content.volumes(), &problem);
         if view.snapshot.uid.is_empty() {
             return Err(not_taken(words.unbound(view.name())));

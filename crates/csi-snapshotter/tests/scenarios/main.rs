@@ -18,6 +18,7 @@ mod delete;
 mod group;
 mod leadership;
 mod look;
+mod outcomes;
 mod pace;
 mod setup;
 #[path = "../shared/shared.rs"]
