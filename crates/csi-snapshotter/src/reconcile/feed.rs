@@ -69,12 +69,24 @@ impl<C: Calls + PartialEq> Shared<C> {
         self.memory.forget(name);
     }
 
-    /// Contents that failed, perhaps for want of this class or for what was wrong with it, are tried again.
+    /// Contents that failed, perhaps for want of this class or for what was wrong with it, are tried again. So are those that
+    /// were not ours for as long as it was the class of another driver: nobody else looks at them either.
     fn class_changed(&self, delta: &Delta<C::Class>) {
-        let (Delta::Added(class) | Delta::Updated { new: class, .. }) = delta else { return };
+        let (class, before) = match delta {
+            Delta::Added(class) => (class, None),
+            Delta::Updated { old, new } => (new, Some(old)),
+            Delta::Deleted(gone) => (gone, Some(gone)),
+        };
+        let was_foreign = before.is_some_and(|before| *before.class().driver != *self.parts.driver.name);
+        if matches!(delta, Delta::Deleted(_)) && !was_foreign {
+            return;
+        }
         for content in self.stores.contents.by(C::BY_CLASS, &class.class().meta.name) {
-            if self.queue.failures(&content.meta().name) > 0 {
+            let failed = self.queue.failures(&content.meta().name) > 0;
+            if failed {
                 self.queue.forget(&content.meta().name);
+            }
+            if failed || was_foreign {
                 self.offer(&content);
             }
         }

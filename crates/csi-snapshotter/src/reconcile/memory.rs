@@ -106,6 +106,13 @@ impl Memory {
         self.read(content, |entry| entry.looks > 0)
     }
 
+    /// It has no time for its next look any more. What its calls have brought stays known.
+    pub(super) fn unfollow(&self, content: &Meta) {
+        if let Some(entry) = self.lock().get_mut(&content.name).filter(|entry| entry.uid == content.uid) {
+            entry.looks = 0;
+        }
+    }
+
     /// There is nothing more to do about the content of this name, or no such content.
     pub(super) fn forget(&self, name: &Interned) {
         self.lock().remove(name);
@@ -129,6 +136,8 @@ mod tests {
         assert_eq!((memory.is_not_ready(&old), memory.is_not_ready(&old)), (0, 1));
         assert!(memory.is_marked(&old) && memory.is_being_followed(&old));
         assert_eq!(memory.past(&old), Past { settled: true, deleted: true, untold: false });
+        memory.unfollow(&old);
+        assert!(memory.is_marked(&old) && !memory.is_being_followed(&old));
         assert!(!memory.is_marked(&new) && !memory.is_being_followed(&new));
         assert_eq!(memory.past(&new), Past::default());
         memory.opens(&new);

@@ -33,6 +33,8 @@ impl<C: Calls> Shared<C> {
         };
         for _ in 0..STEPS {
             if !self.is_ours(&content.view()) {
+                // It may become ours again, and nothing is planned for it until then.
+                self.memory.unfollow(content.meta());
                 return Outcome::Done;
             }
             let step = self.next(&content);

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use serde_json::json;
+use tokio::time::Instant;
 
-use crate::setup::{BEING_CREATED, CLASS, Setup, VSC, has_annotation, pass};
+use crate::setup::{BEING_CREATED, CLASS, DRIVER, Setup, VSC, has_annotation, is_ready, pass};
 
 const CLASS_KIND: &str = "VolumeSnapshotClass";
 
@@ -40,5 +41,35 @@ async fn an_unready_snapshot_without_a_usable_class_goes_after_a_restart() {
         setup.gone(VSC, "content").await;
         assert!(setup.driver.snapshots().is_empty());
         assert_eq!((setup.created().len(), setup.deleted().len()), (calls, 1));
+    }
+}
+
+/// For as long as its class is that of another driver nobody looks at it (sheet 5.3), and nothing is left that would. Nothing
+/// but the class wakes it here: there are no resyncs.
+#[tokio::test(start_paused = true)]
+async fn a_followed_snapshot_is_followed_again_when_its_class_is_of_our_driver_again() {
+    for edited in [true, false] {
+        let time = Duration::from_secs(600);
+        let (setup, start) = (Setup::slow(time), Instant::now());
+        let _sidecar = setup.start(&["--resync-period=0"]);
+        setup.content("content", json!({}));
+        followed(&setup).await;
+        let driver = |driver: &str| {
+            if edited {
+                setup.patch(CLASS_KIND, CLASS, &json!({"driver": driver}));
+            } else {
+                delete_class(&setup);
+                setup.class(json!({"driver": driver}));
+            }
+        };
+        driver("other");
+        pass(120).await;
+        let calls = setup.created().len();
+        pass(480).await;
+        assert_eq!(setup.created().len(), calls, "it is nobody's");
+        assert!(start.elapsed() > time, "it would be found ready");
+        driver(DRIVER);
+        pass(5).await;
+        assert!(is_ready(&setup.vsc("content")), "edited: {edited}, {}", setup.vsc("content"));
     }
 }
