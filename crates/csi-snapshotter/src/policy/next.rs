@@ -11,12 +11,24 @@ use crate::content::View;
 /// What this process knows and the content does not say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Past {
-    /// The last call to take the snapshot has been answered, and the answer is written down.
-    pub settled: bool,
+    /// What has become of the last call to take the snapshot.
+    pub call: LastCall,
     /// The driver has deleted the snapshot, or there is none that we may delete.
     pub deleted: bool,
     /// The driver does not tell about the snapshot, although it says that it does.
     pub untold: bool,
+}
+
+/// What has become of the last call to take a snapshot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LastCall {
+    /// This process has made none.
+    #[default]
+    Unknown,
+    /// It has not been answered, or the answer is not written down.
+    Open,
+    /// It has been answered, and the answer is written down.
+    Settled,
 }
 
 /// What is to be done.
@@ -56,18 +68,26 @@ pub fn should_delete(view: &View<'_>) -> bool {
 
 /// Whether a content may go although nobody can ask about its snapshot any more, for want of a class: there is a handle to delete
 /// it by, and that takes no class (row D1-9). Upstream does not ask again either: after each answer its contents say that nothing
-/// is being created, where ours go on saying so until they are ready (sheet 5.6, step 8).
-pub fn may_go_unasked(view: &View<'_>) -> bool {
-    is_unwanted(view) && view.handle().is_some()
+/// is being created, where ours go on saying so until they are ready (sheet 5.6, step 8). What is known to be open stays so: the
+/// call might end after the deletion and take the snapshot once more.
+pub fn may_go_unasked(view: &View<'_>, past: Past) -> bool {
+    is_unwanted(view) && view.handle().is_some() && past.call != LastCall::Open
+}
+
+/// Whether a call to take the snapshot may bring one yet. It is known here even if the content says so no longer: upstream's snapshot
+/// controller writes all annotations back as its cache has them, and so may take our mark away (5.10).
+fn is_open(view: &View<'_>, past: Past) -> bool {
+    past.call == LastCall::Open && !view.is_ready()
 }
 
 /// What is to be done about a content. `can_look`: the driver tells about a snapshot that was taken without being asked to
 /// take it again.
 pub fn next(view: &View<'_>, past: Past, can_look: bool, finalizer: &str) -> Step {
-    if should_delete(view) {
+    let (open, settled) = (is_open(view, past), past.call == LastCall::Settled);
+    if should_delete(view) && !open {
         return remove(view, past, finalizer);
     }
-    if is_unwanted(view) && past.settled {
+    if is_unwanted(view) && settled {
         return Step::Unmark;
     }
     if view.is_dynamic && view.status.is_none() && !view.is_member {
@@ -83,7 +103,7 @@ pub fn next(view: &View<'_>, past: Past, can_look: bool, finalizer: &str) -> Ste
         return Step::Wait;
     }
     // While a call to take it is open, only another such call closes it.
-    let closed = !view.being_created || past.settled;
+    let closed = settled || !(view.being_created || open);
     if can_look && !past.untold && view.handle().is_some() && closed { Step::LookOrTake } else { Step::Take }
 }
 
@@ -146,8 +166,9 @@ mod tests {
     use crate::content::{Content, GROUP, SINGLE};
     use crate::policy::fixtures::{content, group};
 
-    const OPEN: Past = Past { settled: false, deleted: false, untold: false };
-    const SETTLED: Past = Past { settled: true, ..OPEN };
+    const OPEN: Past = Past { call: LastCall::Unknown, deleted: false, untold: false };
+    const CALLED: Past = Past { call: LastCall::Open, ..OPEN };
+    const SETTLED: Past = Past { call: LastCall::Settled, ..OPEN };
     const DELETED: Past = Past { deleted: true, ..OPEN };
     const CREATED: &str = "snapshot.storage.kubernetes.io/volumesnapshot-being-created";
     const DELETED_MARK: &str = "snapshot.storage.kubernetes.io/volumesnapshot-being-deleted";
@@ -224,6 +245,28 @@ mod tests {
         assert_eq!(step(&with(marked(CREATED), ready("s")), OPEN, false), Step::Unmark);
         let given = json!({"spec": {"source": {"volumeHandle": null, "snapshotHandle": "s"}}});
         assert_eq!(step(&given, OPEN, false), Step::Look);
+    }
+
+    #[test]
+    fn what_is_known_to_be_open_is_not_let_go() {
+        let unmarked = going(DELETED_MARK);
+        assert_eq!(step(&unmarked, CALLED, false), Step::Take);
+        let failed = with(unmarked.clone(), json!({"error": {"message": "x"}, "readyToUse": false}));
+        assert_eq!(step(&failed, CALLED, true), Step::Take);
+        let waiting = with(unmarked.clone(), json!({"snapshotHandle": "s", "readyToUse": false}));
+        assert_eq!(step(&waiting, CALLED, true), Step::Take, "only a call to take it closes the open one");
+        assert_eq!(
+            step(&with(unmarked, ready("s")), CALLED, false),
+            Step::Delete,
+            "somebody has seen its end"
+        );
+        let goes = |past| may_go_unasked(&content(&waiting).view(), past);
+        assert!(goes(OPEN) && goes(SETTLED) && !goes(CALLED));
+        assert!(!may_go_unasked(&content(&failed).view(), OPEN), "there may be one that nobody can name");
+        assert!(
+            !may_go_unasked(&content(&json!({"status": waiting["status"]})).view(), OPEN),
+            "it is wanted"
+        );
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use sidecar_core::objects::{Interned, Meta, Uid};
 
-use crate::policy::next::Past;
+use crate::policy::next::{LastCall, Past};
 
 /// The memory of a controller. All of it is lost at a restart, and nothing goes wrong by that.
 #[derive(Debug, Default)]
@@ -56,7 +56,7 @@ impl Memory {
         self.read(content, |entry| entry.past)
     }
 
-    /// Whether the annotation is certainly there, whatever the cache shows.
+    /// Whether we have put the annotation there and not tried to take it away since.
     pub(super) fn is_marked(&self, content: &Meta) -> bool {
         self.read(content, |entry| entry.marked)
     }
@@ -67,12 +67,12 @@ impl Memory {
 
     /// A call to take the snapshot goes out.
     pub(super) fn opens(&self, content: &Meta) {
-        self.change(content, |entry| entry.past.settled = false);
+        self.change(content, |entry| entry.past.call = LastCall::Open);
     }
 
     /// It is answered, and the answer is written down.
     pub(super) fn settles(&self, content: &Meta) {
-        self.change(content, |entry| entry.past.settled = true);
+        self.change(content, |entry| entry.past.call = LastCall::Settled);
     }
 
     pub(super) fn deleted(&self, content: &Meta) {
@@ -135,12 +135,13 @@ mod tests {
         memory.deleted(&old);
         assert_eq!((memory.is_not_ready(&old), memory.is_not_ready(&old)), (0, 1));
         assert!(memory.is_marked(&old) && memory.is_being_followed(&old));
-        assert_eq!(memory.past(&old), Past { settled: true, deleted: true, untold: false });
+        assert_eq!(memory.past(&old), Past { call: LastCall::Settled, deleted: true, untold: false });
         memory.unfollow(&old);
         assert!(memory.is_marked(&old) && !memory.is_being_followed(&old));
         assert!(!memory.is_marked(&new) && !memory.is_being_followed(&new));
         assert_eq!(memory.past(&new), Past::default());
         memory.opens(&new);
+        assert_eq!(memory.past(&new).call, LastCall::Open);
         assert_eq!(memory.past(&old), Past::default(), "the old one is forgotten");
         memory.forget(&"content".into());
         assert!(memory.lock().is_empty());

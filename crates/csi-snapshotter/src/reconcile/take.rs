@@ -19,7 +19,7 @@ impl<C: Calls> Shared<C> {
     pub(super) async fn take(&self, content: &Arc<C>) -> Result<Arc<C>, Stop> {
         let parameters = match self.parameters(&content.view()) {
             Ok(parameters) => parameters,
-            Err(problem) if may_go_unasked(&content.view()) => {
+            Err(problem) if may_go_unasked(&content.view(), self.memory.past(content.meta())) => {
                 info!(v = 2, kind = C::RESOURCE.kind, content = %content.meta().name, err = problem,
                     "Cannot ask about a snapshot that is not wanted any more, going by its handle");
                 self.memory.settles(content.meta());
@@ -87,11 +87,12 @@ impl<C: Calls> Shared<C> {
     }
 
     /// The content with the annotation on it, which another look may have put there. What the cache shows is not enough: an
-    /// annotation that was taken away meanwhile may still be seen.
+    /// annotation that was taken away meanwhile may still be seen. Nor is what we remember: others may have taken it away.
     async fn marked(&self, content: &Arc<C>) -> Result<Arc<C>, Stop> {
         let meta = content.meta();
-        if self.memory.is_marked(meta) {
-            return Ok(self.latest(content));
+        let latest = self.latest(content);
+        if self.memory.is_marked(meta) && latest.view().being_created {
+            return Ok(latest);
         }
         let patch = write::mark(&content.view(), C::WORDS.being_created);
         match self.patch(content, &patch).await {

@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
+use csi_client::csi::{CreateSnapshotRequest, CreateVolumeGroupSnapshotRequest};
 use serde_json::json;
+use testkit::driver::Step;
 use tokio::time::Instant;
 
-use crate::setup::{BEING_CREATED, CLASS, DRIVER, Setup, VSC, has_annotation, is_ready, pass};
+use crate::setup::{
+    BEING_CREATED, CLASS, DRIVER, GROUP_BEING_CREATED, Setup, VGSC, VSC, has_annotation, is_ready, pass,
+};
 
 const CLASS_KIND: &str = "VolumeSnapshotClass";
 
@@ -72,4 +76,56 @@ async fn a_followed_snapshot_is_followed_again_when_its_class_is_of_our_driver_a
         pass(5).await;
         assert!(is_ready(&setup.vsc("content")), "edited: {edited}, {}", setup.vsc("content"));
     }
+}
+
+/// Upstream's snapshot controller writes a content's annotations back as its cache has them, without a mark that has just been
+/// made. The snapshotter knows that its call is open for all that.
+#[tokio::test(start_paused = true)]
+async fn a_mark_that_others_wipe_out_does_not_let_an_open_call_go() {
+    for (kind, mark) in [(VSC, BEING_CREATED), (VGSC, GROUP_BEING_CREATED)] {
+        let setup = Setup::new();
+        setup.driver.script::<CreateSnapshotRequest>([Step::HangAfter, Step::late(Duration::from_secs(3))]);
+        setup.driver.script::<CreateVolumeGroupSnapshotRequest>([
+            Step::HangAfter,
+            Step::late(Duration::from_secs(3)),
+        ]);
+        if kind == VSC {
+            setup.content("content", json!({}));
+        } else {
+            setup.group("content", json!({}));
+        }
+        let _sidecar = setup.start(&["--timeout=5s"]);
+        let calls = || setup.created().len() + setup.driver.count::<CreateVolumeGroupSnapshotRequest>();
+        setup.until("the driver has taken it", || !setup.driver.snapshots().is_empty()).await;
+        assert!(has_annotation(&setup.get(kind, "content"), mark));
+        setup.patch(kind, "content", &json!({"metadata": {"annotations": {mark: null}}}));
+        setup.unwanted(kind, "content");
+        setup.until("it is asked for again", || calls() == 2).await;
+        assert!(
+            has_annotation(&setup.get(kind, "content"), mark),
+            "it says so again, to whoever comes after"
+        );
+        setup.gone(kind, "content").await;
+        assert!(setup.driver.snapshots().is_empty() && setup.driver.groups().is_empty(), "{kind}");
+        assert_eq!(calls(), 2);
+    }
+}
+
+/// A call that may still end is not overtaken by a deletion, whatever has become of the class meanwhile.
+#[tokio::test(start_paused = true)]
+async fn an_open_call_is_closed_before_the_snapshot_goes_even_without_a_class() {
+    let setup = Setup::slow(Duration::from_secs(7200));
+    setup.content("content", json!({}));
+    let _sidecar = setup.start(&["--timeout=5s"]);
+    followed(&setup).await;
+    let before = setup.created().len();
+    setup.driver.script::<CreateSnapshotRequest>([Step::late(Duration::from_secs(30))]);
+    setup.until("the driver is asked again", || setup.created().len() > before).await;
+    delete_class(&setup);
+    setup.unwanted(VSC, "content");
+    pass(60).await;
+    assert!(setup.deleted().is_empty() && !setup.vsc("content").is_null());
+    setup.class(json!({}));
+    setup.gone(VSC, "content").await;
+    assert!(setup.driver.snapshots().is_empty());
 }
