@@ -20,6 +20,7 @@ mod compared;
 mod deletion;
 mod distributed;
 mod groups;
+mod groups_unseen;
 mod jitter;
 mod leadership;
 mod members;

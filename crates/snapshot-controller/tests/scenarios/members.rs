@@ -13,7 +13,7 @@ use crate::groups::{cut, group, is_ready, setup, status};
 use crate::setup::{AS_SOURCE, DRIVER, IN_GROUP, PVC, Setup, VGS, VGSC, VS, VSC, pass, text};
 
 /// The members `a` and `b` of the group `group`, made, and the group ready.
-async fn made(setup: &Setup) -> Vec<String> {
+pub(crate) async fn made(setup: &Setup) -> Vec<String> {
     let made = group(setup, &json!({}));
     setup.until("it is bound", || !status(setup)["boundVolumeGroupSnapshotContentName"].is_null()).await;
     cut(setup, true);
