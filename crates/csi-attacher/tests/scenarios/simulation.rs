@@ -35,6 +35,11 @@ fn options(test: &str) -> Options {
 
 /// One life of an attacher, from its command line.
 async fn life(life: Incarnation, hostname: &'static str, arguments: &[&str]) -> Result<(), String> {
+    // About half of the lives with what goes beyond upstream, so that lives of both kinds follow each other.
+    let beyond = ["--detach-before-attach=20s", "--retry-interval-jitter=0.3", "--detach-by-annotation"];
+    let arguments =
+        if life.seed().is_multiple_of(2) { [arguments, &beyond].concat() } else { arguments.to_vec() };
+    let arguments = arguments.as_slice();
     let context = simulation::context(&life, life.api(), "csi-attacher", hostname).build();
     let defaults = [
         "--kube-api-qps=50",
