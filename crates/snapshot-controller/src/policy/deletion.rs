@@ -5,10 +5,13 @@
 
 use std::sync::Arc;
 
-use sidecar_core::objects::{ClaimIndex, ClaimPhase, DeletionPolicy, Meta, Snapshot, SnapshotContent};
+use sidecar_core::objects::{
+    ClaimIndex, ClaimPhase, DeletionPolicy, Meta, ObjectKey, Snapshot, SnapshotContent,
+};
 use snapshot_api::names::finalizers::{
     PROVISIONER_SOURCE, SNAPSHOT_BOUND, SNAPSHOT_IN_GROUP, SNAPSHOT_SOURCE,
 };
+use snapshot_api::names::kinds::GROUP_SNAPSHOT_API_VERSION;
 
 use super::{Stores, lookup};
 use crate::events;
@@ -20,6 +23,8 @@ pub enum Group {
     None,
     /// It is there: `namespace/name`.
     There(String),
+    /// Nobody can say: the API server does not serve groups in the version that is known here. `namespace/name`.
+    Unseen(String),
     /// It is gone.
     Gone,
 }
@@ -73,12 +78,7 @@ pub fn next(snapshot: &Snapshot, stores: &Stores, group: &Group) -> Next {
             error: format!("snapshot {key} is in use (being used to restore a PVC), will retry deletion"),
         };
     }
-    if let Group::There(group) = group {
-        let message = format!(
-            "deletion of the individual volume snapshot {key} is not allowed as it belongs to group snapshot {group}. \
-             Deleting the group snapshot will trigger the deletion of all the individual volume snapshots that are part of the \
-             group."
-        );
+    if let Some(message) = kept_by(group, &key) {
         return Next::Pending { error: message.clone(), message };
     }
     let Some(content) = content else {
@@ -95,6 +95,22 @@ pub fn next(snapshot: &Snapshot, stores: &Stores, group: &Group) -> Next {
         Next::AwaitContent
     } else {
         Next::Release { finalizers, content: None }
+    }
+}
+
+/// Why a member of this group cannot go now.
+fn kept_by(group: &Group, key: &ObjectKey) -> Option<String> {
+    match group {
+        Group::There(group) => Some(format!(
+            "deletion of the individual volume snapshot {key} is not allowed as it belongs to group snapshot {group}. \
+             Deleting the group snapshot will trigger the deletion of all the individual volume snapshots that are part of the \
+             group."
+        )),
+        Group::Unseen(group) => Some(format!(
+            "deletion of the volume snapshot {key} waits, as it belongs to group snapshot {group} and the API server does not \
+             say whether that is still there: it does not serve {GROUP_SNAPSHOT_API_VERSION} VolumeGroupSnapshot"
+        )),
+        Group::None | Group::Gone => None,
     }
 }
 

@@ -109,6 +109,23 @@ pub(super) async fn get_whole<T: Kind>(
     }
 }
 
+/// Whether an object is there. `None` if the API server does not serve its kind in this version: it may be there for all that.
+pub(super) async fn is_there<T: Kind>(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+) -> Result<Option<bool>, kube::Error> {
+    match send(client, http::Request::get(path::<T>(namespace, name)), "").await {
+        Ok(_) => Ok(Some(true)),
+        Err(kube::Error::Api(status)) if status.code == 404 => {
+            // About an object that is not there it says which.
+            let named = status.details.as_ref().is_some_and(|details| details.name == name);
+            Ok((named && status.reason == "NotFound").then_some(false))
+        }
+        Err(error) => Err(error),
+    }
+}
+
 /// Deletes an object under the preconditions in `options`.
 pub(super) async fn delete<T: Kind + Clone>(
     client: &Client,

@@ -72,6 +72,7 @@ impl Shared {
         let Some(name) = group_name(snapshot) else { return Ok(Group::None) };
         let namespace = snapshot.meta.namespace();
         let owner = snapshot.group.as_ref().map(|owner| &owner.uid);
+        let key = || format!("{namespace}/{name}");
         let there = match self.groups.get() {
             Some(groups) => groups
                 .stores
@@ -79,11 +80,12 @@ impl Shared {
                 .get(namespace, name)
                 .is_some_and(|group| owner.is_none_or(|uid| *uid == group.meta.uid)),
             // Groups are not worked on, or not yet: upstream crashes here.
-            None => api::get_whole::<GroupSnapshot>(&self.client, namespace, name)
-                .await
-                .map_err(|error| Stop::Failed(text(&error)))?
-                .is_some(),
+            None => match api::is_there::<GroupSnapshot>(&self.client, namespace, name).await {
+                Ok(Some(there)) => there,
+                Ok(None) => return Ok(Group::Unseen(key())),
+                Err(error) => return Err(Stop::Failed(text(&error))),
+            },
         };
-        Ok(if there { Group::There(format!("{namespace}/{name}")) } else { Group::Gone })
+        Ok(if there { Group::There(key()) } else { Group::Gone })
     }
 }
