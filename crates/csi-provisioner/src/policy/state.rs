@@ -5,7 +5,7 @@ use tonic::Code;
 /// What an attempt leaves behind in the driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
-    /// Nothing is running in the driver; the outcome of this attempt is final.
+    /// Nothing is running in the driver, as its answer to this attempt says.
     Finished,
     /// The driver may still be creating the volume: the request must be repeated until the outcome is known, even
     /// when the claim is deleted meanwhile.
@@ -92,6 +92,11 @@ impl Failure {
         Self { state: State::InBackground, cause: Cause::Error, message: message.to_string() }
     }
 
+    /// The same, found before the driver was asked in this attempt: what is known of it stays as it was.
+    pub(crate) fn before_asking(self) -> Self {
+        Self { state: State::NoChange, ..self }
+    }
+
     /// Someone else's work.
     pub(crate) fn ignored(reason: impl ToString) -> Self {
         Self { state: State::Finished, cause: Cause::Ignored, message: reason.to_string() }
@@ -154,6 +159,12 @@ mod tests {
             let found = (State::after_create(code, false), State::after_create(code, true));
             assert_eq!(found, (anywhere, on_node), "{code:?}");
         }
+    }
+
+    #[test]
+    fn what_is_found_before_the_driver_is_asked_says_nothing_of_it() {
+        let found = Failure { cause: Cause::Populator, ..Failure::finished("x") }.before_asking();
+        assert_eq!((found.state.memory(), found.next(false)), (Memory::Keep, Next::LeaveToPopulator));
     }
 
     #[test]

@@ -37,13 +37,14 @@ impl Shared {
             content: entry.content.clone(),
             ..Fetched::default()
         };
-        let plan = self.plan(&inputs, &mut fetched).await?;
+        // The driver may be at work on an earlier request, whatever forbids another one now.
+        let plan = self.plan(&inputs, &mut fetched).await.map_err(Failure::before_asking)?;
         entry.annotations.clone_from(&fetched.annotations);
         entry.content.clone_from(&fetched.content);
         let secrets = fetched.secret.unwrap_or_default();
 
         // On the heap: it is rare, and its state is large.
-        Box::pin(self.guard(claim)).await?;
+        Box::pin(self.guard(claim)).await.map_err(Failure::before_asking)?;
         self.memory.ask(&claim.meta.uid);
         let request = request::create(&plan.wish, &secrets);
         let answer = self

@@ -87,7 +87,7 @@ impl Shared {
         let uid = &claim.meta.uid;
         let name = match self.settings.naming.volume_name(&uid.to_string()) {
             Ok(name) => Interned::new(&name),
-            Err(problem) => return self.failed(claim, class, &Failure::finished(problem), None).await,
+            Err(problem) => return self.failed(claim, class, &Failure::no_change(problem), None).await,
         };
         if let Some(outcome) = self.settled(claim, class, &name).await {
             return outcome;

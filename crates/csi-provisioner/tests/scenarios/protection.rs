@@ -6,7 +6,7 @@ use testkit::api::Failure;
 use testkit::driver::Step;
 use tonic::Code;
 
-use crate::setup::{Setup, pass};
+use crate::setup::{CLASS, Setup, pass};
 
 const KEPT: &str = "external-provisioner.volume.kubernetes.io/claim-in-progress";
 const PROTECTED: &[&str] = &["--leak-protection"];
@@ -95,4 +95,48 @@ async fn a_claim_that_cannot_be_kept_is_not_asked_for() {
     setup.event("claim", "ProvisioningFailed", "failed to protect the claim").await;
     assert!(setup.creations().is_empty());
     setup.bound("claim").await;
+}
+
+/// The class of the claim is replaced by one that cannot be used, or by a good one.
+fn replace_class(setup: &Setup, parameters: Value) {
+    setup.server.delete("StorageClass", "", CLASS).unwrap();
+    setup.class(CLASS, json!({ "parameters": parameters }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_in_doubt_is_kept_while_the_driver_cannot_be_asked() {
+    let setup = Setup::new();
+    setup.driver.script::<CreateVolumeRequest>([Step::HangAfter]);
+    let sidecar = setup.start(PROTECTED);
+    setup.claim("claim", json!({}));
+    setup.until("the driver has made the volume", || !setup.driver.volumes().is_empty()).await;
+    setup.delete_claim("claim");
+    drop(sidecar);
+    replace_class(&setup, json!({"csi.storage.k8s.io/unknown": "x"}));
+    let _next = setup.start(PROTECTED);
+    setup.event("claim", "ProvisioningFailed", "csi.storage.k8s.io/unknown").await;
+    pass(600).await;
+    assert!(is_kept(&setup.get_claim("claim")), "the volume that is there would be forgotten");
+    replace_class(&setup, json!({}));
+    setup.until("the claim is gone", || setup.get_claim("claim").is_null()).await;
+    setup.until("the driver has no volume", || setup.driver.volumes().is_empty()).await;
+    setup.no_volumes().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_volume_that_may_be_under_way_is_remembered_while_the_driver_cannot_be_asked() {
+    let setup = Setup::new();
+    setup.driver.script::<CreateVolumeRequest>([Step::FailAfter(Code::DeadlineExceeded, "slow".into())]);
+    setup.driver.always::<CreateVolumeRequest>(Step::fail(Code::Aborted, "pending"));
+    let _sidecar = setup.start(&[]);
+    setup.claim("claim", json!({}));
+    setup.event("claim", "ProvisioningFailed", "pending").await;
+    replace_class(&setup, json!({"csi.storage.k8s.io/unknown": "x"}));
+    setup.event("claim", "ProvisioningFailed", "csi.storage.k8s.io/unknown").await;
+    setup.delete_claim("claim");
+    setup.driver.behave();
+    pass(60).await;
+    replace_class(&setup, json!({}));
+    setup.until("the driver has no volume", || setup.driver.volumes().is_empty()).await;
+    setup.no_volumes().await;
 }
