@@ -62,6 +62,18 @@ pub(crate) fn selected_node(claim: &Claim) -> Option<&str> {
     node.filter(|node| !node.is_empty())
 }
 
+/// Whether a change of a claim is a reason to look at it now. That its finalizers have changed is none: ours come and go with
+/// every attempt under `--leak-protection`, so each would lead to the next one at once.
+pub(crate) fn is_news(old: &Claim, new: &Claim) -> bool {
+    if new.meta.deleting || old.meta.finalizers == new.meta.finalizers {
+        return true;
+    }
+    let mut expected = old.clone();
+    expected.meta.finalizers = new.meta.finalizers.clone();
+    expected.meta.resource_version = new.meta.resource_version;
+    expected != *new
+}
+
 /// What a volume that already has the name of the claim's volume means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Existing {
@@ -198,6 +210,24 @@ mod tests {
         ] {
             assert_eq!(selected_node(&claim(&annotated(pairs))), expected);
         }
+    }
+
+    #[test]
+    fn finalizers_that_come_and_go_are_no_news() {
+        let old = claim(&json!({}));
+        let is_news = |overlay: &Value| is_news(&old, &claim(overlay));
+        let changed = |fields: Value| {
+            let mut overlay = json!({"metadata": {"resourceVersion": "8", "finalizers": ["x"]}});
+            testkit::manifests::merge(&mut overlay, &fields);
+            overlay
+        };
+        assert!(!is_news(&changed(json!({}))));
+        assert!(is_news(&changed(json!({"spec": {"volumeName": "pv"}}))));
+        assert!(is_news(&changed(json!({"metadata": {"deletionTimestamp": "2026-11-21T05:00:00Z"}}))));
+        assert!(
+            is_news(&json!({"metadata": {"resourceVersion": "8"}})),
+            "something that is not kept has changed"
+        );
     }
 
     #[test]

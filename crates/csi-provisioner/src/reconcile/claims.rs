@@ -28,6 +28,14 @@ impl Shared {
             self.slow.remove(uid);
             return self.release_source(uid).await;
         };
+        if is_guarded(&claim) && self.memory.was_refused(uid) {
+            // It should have been let go after the driver's answer.
+            match self.release(&claim).await {
+                Outcome::Done if claim.meta.deleting => return Outcome::Done,
+                Outcome::Done => {}
+                failed => return failed,
+            }
+        }
         let class = self.class(claim.class.as_deref().unwrap_or_default());
         // A claim that is kept by us and is to go must not wait for its time to come.
         if !(claim.meta.deleting && is_guarded(&claim))
@@ -209,9 +217,19 @@ impl Shared {
         let warn = |message: &str| {
             self.recorder.event(&claim_ref(claim), EventKind::Warning, events::PROVISIONING_FAILED, message);
         };
-        if failure.state.memory() == Memory::Forget && claim.meta.deleting && is_guarded(claim) {
-            info!(v = 2, claim = %claim.meta.key(), reason = failure.message, "No volume will come for the deleted claim");
-            return self.release(claim).await;
+        if failure.state.memory() == Memory::Forget {
+            self.memory.refuse(uid);
+            let current = self.claim(uid).filter(|claim| is_guarded(claim));
+            if let Some(current) = current {
+                match self.release(&current).await {
+                    Outcome::Done if current.meta.deleting => {
+                        info!(v = 2, claim = %claim.meta.key(), reason = failure.message, "No volume will come for the deleted claim");
+                        return Outcome::Done;
+                    }
+                    Outcome::Done => {}
+                    failed => return failed,
+                }
+            }
         }
         match failure.next(claim.selected_node.is_some()) {
             Next::Stop => {

@@ -12,6 +12,7 @@ use tokio::time::{Instant, interval_at};
 
 use super::Shared;
 use super::guard::is_guarded;
+use crate::policy::claim::is_news;
 use crate::policy::deletion::{finalizer_change, is_owned, should_delete};
 use crate::policy::protection::is_waiting;
 
@@ -60,7 +61,9 @@ impl Shared {
         match delta {
             Delta::Added(claim) => self.offer_claim(claim),
             Delta::Updated { old, new } => {
-                self.offer_claim(new);
+                if is_news(old, new) {
+                    self.offer_claim(new);
+                }
                 if is_waiting(old) && !is_waiting(new) {
                     self.offer_source_of(new);
                 }

@@ -2,9 +2,12 @@
 //!
 //! Without it, a claim that is deleted while its volume is being made is known to this process only: a restart, or the loss
 //! of the Lease, forgets it, and the volume with it (upstream issue 486). With it, the claim stays until its volume is saved
-//! or surely does not exist, so that whoever leads next asks the driver again, is given the same volume, and deletes it.
-//! That costs a read and a write before the driver is asked and again afterwards, which is why it is off unless wanted. The
-//! service account may update claims as it is.
+//! or the driver has said that there is none, so that whoever leads next asks the driver again, is given the same volume, and
+//! deletes it. A claim that is kept is in doubt, and only such a claim: one that was refused may go at once, even if its class
+//! or a Secret went first and the driver cannot be asked any more.
+//!
+//! That costs a read and a write before the driver is asked and again after its answer, which is why it is off unless wanted.
+//! The service account may update claims as it is.
 
 use sidecar_core::objects::Claim;
 use sidecar_core::reconciler::Outcome;
@@ -23,14 +26,18 @@ pub(super) fn is_guarded(claim: &Claim) -> bool {
 impl Shared {
     /// Sees to it that the claim cannot go before its volume is known; the driver must not be asked if this fails.
     pub(super) async fn guard(&self, claim: &Claim) -> Result<(), Failure> {
+        // It may have been let go since this attempt has begun, or since the last one.
+        let current = self.claim(&claim.meta.uid);
+        let claim = current.as_deref().unwrap_or(claim);
         if !self.leak_protection || is_guarded(claim) {
             return Ok(());
         }
         if claim.meta.deleting {
             // It takes no finalizers any more. What was asked for has to be seen through, nothing else is begun.
-            let asked = self.memory.was_asked(&claim.meta.uid);
-            let gone = "the claim is being deleted, and no volume was asked for yet";
-            return if asked { Ok(()) } else { Err(Failure::ignored(gone)) };
+            let uid = &claim.meta.uid;
+            let is_open = self.memory.was_asked(uid) && !self.memory.was_refused(uid);
+            let nothing = "the claim is being deleted, and no volume is under way";
+            return if is_open { Ok(()) } else { Err(Failure::ignored(nothing)) };
         }
         let guarded = api::update_claim(&self.client, claim, |live| {
             let finalizers = live.metadata.finalizers.get_or_insert_default();

@@ -4,7 +4,7 @@
 //! requests are idempotent by name, but for one case: a claim that was deleted while the driver was still making its
 //! volume is known only here, and with it that volume (upstream issue 486).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -39,6 +39,15 @@ pub(super) enum Deletion {
     Finished,
 }
 
+/// What is known of the last request for the volume of a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    /// The driver made a volume, or may have.
+    Open,
+    /// It said that there is none.
+    Refused,
+}
+
 /// The memory. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Memory {
@@ -49,7 +58,7 @@ pub(super) struct Memory {
 struct State {
     in_progress: BTreeMap<Uid, InProgress>,
     /// Claims for whose volume the driver was asked, until they are bound or gone.
-    asked: BTreeSet<Uid>,
+    asked: BTreeMap<Uid, Asked>,
     saved: BTreeMap<Uid, Instant>,
     /// By name of the volume, with the UID of the object that was looked at.
     deletions: BTreeMap<Interned, (Uid, Deletion)>,
@@ -83,17 +92,29 @@ impl Memory {
     /// Whether anything at all is remembered about a claim.
     pub(super) fn knows_claim(&self, uid: &Uid) -> bool {
         let state = self.lock();
-        state.in_progress.contains_key(uid) || state.asked.contains(uid) || state.saved.contains_key(uid)
+        state.in_progress.contains_key(uid) || state.asked.contains_key(uid) || state.saved.contains_key(uid)
     }
 
     /// Notes that the driver is asked for the volume of a claim; whether it has been asked before.
     pub(super) fn ask(&self, uid: &Uid) -> bool {
-        !self.lock().asked.insert(uid.clone())
+        self.lock().asked.insert(uid.clone(), Asked::Open).is_some()
+    }
+
+    /// Notes that the driver has no volume for a claim, as its answer says.
+    pub(super) fn refuse(&self, uid: &Uid) {
+        if let Some(asked) = self.lock().asked.get_mut(uid) {
+            *asked = Asked::Refused;
+        }
+    }
+
+    /// Whether the driver's last answer was that it has no volume for a claim.
+    pub(super) fn was_refused(&self, uid: &Uid) -> bool {
+        self.lock().asked.get(uid) == Some(&Asked::Refused)
     }
 
     /// Whether the driver has been asked for the volume of a claim.
     pub(super) fn was_asked(&self, uid: &Uid) -> bool {
-        self.lock().asked.contains(uid)
+        self.lock().asked.contains_key(uid)
     }
 
     /// Notes that the volume of a claim is saved, as of `now`.
@@ -194,5 +215,10 @@ mod tests {
         let (memory, uid) = (Memory::default(), Uid::new("claim"));
         assert!(!memory.ask(&uid));
         assert!(memory.ask(&uid));
+        assert!(!memory.was_refused(&uid));
+        memory.refuse(&uid);
+        assert!(memory.was_refused(&uid) && memory.was_asked(&uid));
+        memory.ask(&uid);
+        assert!(!memory.was_refused(&uid), "asked once more, it is open again");
     }
 }

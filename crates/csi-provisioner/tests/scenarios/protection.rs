@@ -36,8 +36,8 @@ async fn a_claim_is_kept_from_the_first_request_until_its_volume_is_saved() {
     assert_eq!(setup.creations().len(), 1);
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_claim_deleted_before_a_crash_leaks_no_volume() {
+/// A claim deleted while its volume is made, by a driver that has not answered before the provisioner crashes.
+async fn deleted_before_a_crash() -> Setup {
     let setup = Setup::new();
     setup.driver.script::<CreateVolumeRequest>([Step::HangAfter]);
     let sidecar = setup.start(PROTECTED);
@@ -46,11 +46,22 @@ async fn a_claim_deleted_before_a_crash_leaks_no_volume() {
     setup.delete_claim("claim");
     drop(sidecar);
     pass(10).await;
+    setup
+}
+
+/// Waits until neither claim nor volume is left anywhere.
+async fn nothing_left(setup: &Setup) {
+    setup.until("the claim is gone", || setup.get_claim("claim").is_null()).await;
+    setup.until("the driver has no volume", || setup.driver.volumes().is_empty()).await;
+    setup.no_volumes().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_deleted_before_a_crash_leaks_no_volume() {
+    let setup = deleted_before_a_crash().await;
     assert!(is_kept(&setup.get_claim("claim")), "nobody else lets it go");
     let _next = setup.start(PROTECTED);
-    setup.until("the claim is gone", || setup.get_claim("claim").is_null()).await;
-    setup.no_volumes().await;
-    setup.until("the driver has no volume", || setup.driver.volumes().is_empty()).await;
+    nothing_left(&setup).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -60,10 +71,75 @@ async fn a_deleted_claim_whose_volume_surely_does_not_exist_is_let_go() {
     let _sidecar = setup.start(PROTECTED);
     setup.claim("claim", json!({}));
     setup.event("claim", "ProvisioningFailed", "never").await;
-    assert!(is_kept(&setup.get_claim("claim")), "it may come yet");
+    assert!(!is_kept(&setup.get_claim("claim")), "nobody has a volume for it");
     setup.delete_claim("claim");
     setup.until("the claim is gone", || setup.get_claim("claim").is_null()).await;
     assert!(setup.volumes().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_that_was_refused_may_go_after_its_class() {
+    let setup = Setup::new();
+    setup.driver.always::<CreateVolumeRequest>(Step::fail(Code::ResourceExhausted, "full"));
+    let _sidecar = setup.start(PROTECTED);
+    setup.claim("claim", json!({}));
+    setup.event("claim", "ProvisioningFailed", "full").await;
+    setup.server.delete("StorageClass", "", CLASS).unwrap();
+    setup.delete_claim("claim");
+    setup.until("the claim is gone", || setup.get_claim("claim").is_null()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_claim_that_could_not_be_let_go_at_once_is_let_go_later() {
+    let setup = Setup::new();
+    setup.driver.script::<CreateVolumeRequest>([Step::Late(
+        std::time::Duration::from_secs(5),
+        Box::new(Step::fail(Code::ResourceExhausted, "full")),
+    )]);
+    let _sidecar = setup.start(PROTECTED);
+    setup.claim("claim", json!({}));
+    setup.until("it is kept", || is_kept(&setup.get_claim("claim"))).await;
+    setup.server.fail_next("update", "persistentvolumeclaims", 2, &Failure::internal("not now"));
+    setup.server.delete("StorageClass", "", CLASS).unwrap();
+    setup.delete_claim("claim");
+    setup.until("the claim is gone", || setup.get_claim("claim").is_null()).await;
+    assert_eq!(setup.creations().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_is_followed_by_a_pause_whatever_is_written() {
+    let setup = Setup::new();
+    setup.driver.always::<CreateVolumeRequest>(Step::fail(Code::ResourceExhausted, "full"));
+    let _sidecar = setup.start(PROTECTED);
+    setup.claim("claim", json!({}));
+    pass(60).await;
+    let asked = setup.creations().len();
+    assert!((5..=7).contains(&asked), "1, 2, 4, 8, 16 and 32 seconds apart: {asked}");
+    assert_eq!(
+        claim_calls(&setup).len(),
+        4 * asked + asked - 1,
+        "four each, and a look before each but the first"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_is_kept_again_whenever_the_driver_is_asked_again() {
+    let setup = Setup::new();
+    setup.driver.script::<CreateVolumeRequest>([
+        Step::fail(Code::ResourceExhausted, "full"),
+        Step::FailAfter(Code::DeadlineExceeded, "slow".into()),
+    ]);
+    setup.driver.always::<CreateVolumeRequest>(Step::fail(Code::Unavailable, "restarts"));
+    let sidecar = setup.start(PROTECTED);
+    setup.claim("claim", json!({}));
+    setup.event("claim", "ProvisioningFailed", "full").await;
+    setup.event("claim", "ProvisioningFailed", "restarts").await;
+    assert!(is_kept(&setup.get_claim("claim")), "the driver may be making it");
+    drop(sidecar);
+    setup.delete_claim("claim");
+    setup.driver.behave();
+    let _next = setup.start(PROTECTED);
+    nothing_left(&setup).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -105,22 +181,14 @@ fn replace_class(setup: &Setup, parameters: Value) {
 
 #[tokio::test(start_paused = true)]
 async fn a_claim_in_doubt_is_kept_while_the_driver_cannot_be_asked() {
-    let setup = Setup::new();
-    setup.driver.script::<CreateVolumeRequest>([Step::HangAfter]);
-    let sidecar = setup.start(PROTECTED);
-    setup.claim("claim", json!({}));
-    setup.until("the driver has made the volume", || !setup.driver.volumes().is_empty()).await;
-    setup.delete_claim("claim");
-    drop(sidecar);
+    let setup = deleted_before_a_crash().await;
     replace_class(&setup, json!({"csi.storage.k8s.io/unknown": "x"}));
     let _next = setup.start(PROTECTED);
     setup.event("claim", "ProvisioningFailed", "csi.storage.k8s.io/unknown").await;
     pass(600).await;
     assert!(is_kept(&setup.get_claim("claim")), "the volume that is there would be forgotten");
     replace_class(&setup, json!({}));
-    setup.until("the claim is gone", || setup.get_claim("claim").is_null()).await;
-    setup.until("the driver has no volume", || setup.driver.volumes().is_empty()).await;
-    setup.no_volumes().await;
+    nothing_left(&setup).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -137,6 +205,5 @@ async fn a_volume_that_may_be_under_way_is_remembered_while_the_driver_cannot_be
     setup.driver.behave();
     pass(60).await;
     replace_class(&setup, json!({}));
-    setup.until("the driver has no volume", || setup.driver.volumes().is_empty()).await;
-    setup.no_volumes().await;
+    nothing_left(&setup).await;
 }

@@ -54,8 +54,8 @@ static ADDITIONS: &[Row] = &[
         Bool,
         &[P],
         Origin::Ours,
-        "Keep a claim, by a finalizer, while the driver may be making its volume, so that no restart forgets one. \
-         Costs four more API calls per volume.",
+        "Keep a claim, by a finalizer, from before the driver is asked for its volume until that is saved or refused, \
+         so that no restart forgets one. Costs four more API calls per volume, and per refusal.",
     ),
     (
         "volume-attachment-timeout",
