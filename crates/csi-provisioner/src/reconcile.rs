@@ -22,6 +22,7 @@ mod memory;
 mod save;
 mod snapshots;
 mod sources;
+mod spare;
 mod stores;
 mod volumes;
 

@@ -94,17 +94,21 @@ pub(crate) fn existing(claim: &Claim, volume: &Volume) -> Existing {
 pub(crate) enum Live {
     /// Still unbound: go on.
     Unbound,
-    /// It got a volume meanwhile.
+    /// It got a volume meanwhile, under the name that ours has or will have.
     Bound,
+    /// It got another volume than ours.
+    BoundElsewhere,
     /// It is gone, or another claim has its name.
     Gone,
 }
 
-/// Reads a live claim: `uid` and `volume_name` of what is there under the name of `claim`, if anything is.
-pub(crate) fn live(claim: &Claim, found: Option<(&str, Option<&str>)>) -> Live {
+/// Reads a live claim: `uid` and `volume_name` of what is there under the name of `claim`, if anything is. `own` is the name
+/// of the volume that is made for it.
+pub(crate) fn live(claim: &Claim, own: &str, found: Option<(&str, Option<&str>)>) -> Live {
     match found {
         Some((uid, _)) if claim.meta.uid != *uid => Live::Gone,
-        Some((_, Some(name))) if !name.is_empty() => Live::Bound,
+        Some((_, Some(name))) if name == own => Live::Bound,
+        Some((_, Some(name))) if !name.is_empty() => Live::BoundElsewhere,
         Some(_) => Live::Unbound,
         None => Live::Gone,
     }
@@ -242,10 +246,12 @@ mod tests {
     #[test]
     fn a_live_claim_decides_about_a_repeated_request() {
         let claim = claim(&json!({}));
-        assert_eq!(live(&claim, Some(("testid", None))), Live::Unbound);
-        assert_eq!(live(&claim, Some(("testid", Some("")))), Live::Unbound);
-        assert_eq!(live(&claim, Some(("testid", Some("pv")))), Live::Bound);
-        assert_eq!(live(&claim, Some(("another", None))), Live::Gone);
-        assert_eq!(live(&claim, None), Live::Gone);
+        let live = |found| live(&claim, "pv", found);
+        assert_eq!(live(Some(("testid", None))), Live::Unbound);
+        assert_eq!(live(Some(("testid", Some("")))), Live::Unbound);
+        assert_eq!(live(Some(("testid", Some("pv")))), Live::Bound);
+        assert_eq!(live(Some(("testid", Some("other")))), Live::BoundElsewhere);
+        assert_eq!(live(Some(("another", None))), Live::Gone);
+        assert_eq!(live(None), Live::Gone);
     }
 }

@@ -23,6 +23,20 @@ use crate::policy::volume;
 /// How often a volume of no use is deleted before it is called an orphan.
 const CLEAN_UP_TRIES: u32 = 5;
 
+/// A volume that the driver has made.
+pub(super) struct Made {
+    plan: Plan,
+    created: volume::Created,
+    secrets: BTreeMap<String, String>,
+}
+
+impl Made {
+    /// What the driver calls it.
+    pub(super) fn handle(&self) -> &str {
+        &self.created.volume_id
+    }
+}
+
 impl Shared {
     /// Makes the volume of `claim` and returns the object to save. `entry` keeps what outlives a failed attempt.
     pub(super) async fn attempt(
@@ -31,6 +45,22 @@ impl Shared {
         class: &Class,
         entry: &mut InProgress,
     ) -> Result<PersistentVolume, Failure> {
+        let Made { plan, created, secrets } = self.ask(claim, class, entry).await?;
+        let inputs = Inputs { settings: &self.settings, driver: &self.driver, claim, class: Some(class) };
+        if plan.migrated {
+            self.migrate(&inputs, class, &plan, created, &secrets).await
+        } else {
+            Ok(volume::build(&inputs, class, &plan, created))
+        }
+    }
+
+    /// Asks the driver for the volume of `claim`. `entry` keeps what outlives a failure.
+    pub(super) async fn ask(
+        &self,
+        claim: &Arc<Claim>,
+        class: &Class,
+        entry: &mut InProgress,
+    ) -> Result<Made, Failure> {
         let inputs = Inputs { settings: &self.settings, driver: &self.driver, claim, class: Some(class) };
         let mut fetched = Fetched {
             annotations: entry.annotations.clone(),
@@ -53,8 +83,7 @@ impl Shared {
             .await
             .map_err(|status| create_failure(&status, plan.node_selected))?;
         match response::read(answer, plan.wish.required_bytes, plan.wish.content.is_some()) {
-            Ok(created) if plan.migrated => self.migrate(&inputs, class, &plan, created, &secrets).await,
-            Ok(created) => Ok(volume::build(&inputs, class, &plan, created)),
+            Ok(created) => Ok(Made { plan, created, secrets }),
             Err(rejected) => Err(self.reject(&plan, rejected, &secrets).await),
         }
     }
@@ -164,6 +193,11 @@ impl Shared {
                 ))
             }
         }
+    }
+
+    /// Deletes a volume that nobody has seen yet.
+    pub(super) async fn unmake(&self, made: &Made) -> Result<(), String> {
+        self.clean_up(made.handle(), &made.secrets, made.plan.migrated).await
     }
 
     /// Deletes a volume that was just made. One deadline bounds all tries.

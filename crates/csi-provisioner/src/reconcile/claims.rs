@@ -45,12 +45,21 @@ impl Shared {
         }
         match should_provision(&self.driver.names, &claim, class.as_deref()) {
             Verdict::Leave(reason) => {
-                self.leave(uid, reason);
-                // A claim that waits for its first consumer was given back by the driver, or never asked for.
+                self.slow.remove(uid);
                 match reason {
-                    Reason::NotOurs => self.release_source(uid).await,
-                    Reason::WaitsForFirstConsumer => self.release(&claim).await,
-                    Reason::Bound => self.let_go(&claim).await,
+                    Reason::NotOurs => {
+                        self.memory.settle(uid);
+                        self.release_source(uid).await
+                    }
+                    // It was given back by the driver, or never asked for.
+                    Reason::WaitsForFirstConsumer => {
+                        self.memory.forget(uid);
+                        self.release(&claim).await
+                    }
+                    Reason::Bound => match self.spare(&claim) {
+                        Some(name) => Box::pin(self.remove_spare(&claim, class.as_deref(), &name)).await,
+                        None => self.let_go(&claim).await,
+                    },
                 }
             }
             Verdict::ClassMissing => {
@@ -64,14 +73,6 @@ impl Shared {
                 Some(class) => self.provision(&claim, &class).await,
                 None => Outcome::Done,
             },
-        }
-    }
-
-    fn leave(&self, uid: &Uid, reason: Reason) {
-        self.slow.remove(uid);
-        match reason {
-            Reason::Bound | Reason::NotOurs => self.memory.settle(uid),
-            Reason::WaitsForFirstConsumer => self.memory.forget(uid),
         }
     }
 
@@ -105,9 +106,11 @@ impl Shared {
         };
         let mut entry = self.memory.in_progress(uid).unwrap_or_else(|| InProgress::new(claim.clone()));
         if self.memory.was_asked(uid) {
-            match self.look_again(claim).await {
+            match self.look_again(claim, &name).await {
                 Ok((Live::Unbound, annotations)) => entry.annotations = Some(annotations),
                 Ok((Live::Gone, _)) if self.memory.in_progress(uid).is_some() => {}
+                // The watch will say so, too, and then what was asked for is seen through.
+                Ok((Live::BoundElsewhere, _)) => return Outcome::Done,
                 Ok((Live::Bound | Live::Gone, _)) => {
                     self.memory.forget(uid);
                     return Outcome::Done;
@@ -133,8 +136,19 @@ impl Shared {
         }
     }
 
-    /// A claim has its volume: nothing has to be kept for it any more, neither itself nor what the volume was made from.
-    async fn let_go(&self, claim: &Claim) -> Outcome {
+    /// A claim is bound: nothing has to be kept for it any more, neither itself nor what its volume was made from.
+    pub(super) async fn let_go(&self, claim: &Claim) -> Outcome {
+        match self.give_back(claim).await {
+            Outcome::Done => {
+                self.memory.settle(&claim.meta.uid);
+                Outcome::Done
+            }
+            failed => failed,
+        }
+    }
+
+    /// The same for a claim that has its volume and does not know it yet.
+    async fn give_back(&self, claim: &Claim) -> Outcome {
         match self.release(claim).await {
             Outcome::Done => self.release_source(&claim.meta.uid).await,
             failed => failed,
@@ -149,7 +163,7 @@ impl Shared {
                 info!(v = 4, volume = %name, "PersistentVolume already exists, skipping");
                 self.memory.forget(uid);
                 if is_guarded(claim) || self.sources.of(uid).is_some() {
-                    return Some(self.let_go(claim).await);
+                    return Some(self.give_back(claim).await);
                 }
                 self.count_failure(claim);
                 return Some(Outcome::Done);
@@ -189,13 +203,17 @@ impl Shared {
 
     /// A live look at the claim, before the driver is asked once more (upstream issue 1469), and the annotations it has now:
     /// they may name another secret than at the last try.
-    async fn look_again(&self, claim: &Claim) -> Result<(Live, BTreeMap<String, String>), String> {
+    async fn look_again(
+        &self,
+        claim: &Claim,
+        own: &Interned,
+    ) -> Result<(Live, BTreeMap<String, String>), String> {
         let claims: Api<PersistentVolumeClaim> = Api::namespaced(self.client.clone(), claim.meta.namespace());
         let found = claims.get_opt(&claim.meta.name).await.map_err(|error| text(&error))?;
         let spec = found.as_ref().and_then(|found| found.spec.as_ref());
         let volume = spec.and_then(|spec| spec.volume_name.as_deref());
         let uid = found.as_ref().map(|found| found.metadata.uid.as_deref().unwrap_or_default());
-        let verdict = live(claim, uid.map(|uid| (uid, volume)));
+        let verdict = live(claim, own, uid.map(|uid| (uid, volume)));
         Ok((verdict, found.and_then(|found| found.metadata.annotations).unwrap_or_default()))
     }
 

@@ -117,6 +117,13 @@ impl Memory {
         self.lock().asked.contains_key(uid)
     }
 
+    /// Whether the driver may have a volume for a claim that nobody knows of. `guarded`: an earlier process may have asked.
+    pub(super) fn is_in_doubt(&self, uid: &Uid, guarded: bool) -> bool {
+        let state = self.lock();
+        let is_known = state.saved.contains_key(uid) || state.asked.get(uid) == Some(&Asked::Refused);
+        state.in_progress.contains_key(uid) || (guarded && !is_known)
+    }
+
     /// Notes that the volume of a claim is saved, as of `now`.
     pub(super) fn saved(&self, uid: &Uid, now: Instant) {
         self.lock().saved.insert(uid.clone(), now);
@@ -208,6 +215,16 @@ mod tests {
         assert!(memory.waits_for_detach(&name, &Uid::new("a")));
         assert!(!memory.waits_for_detach(&name, &Uid::new("a")));
         assert!(memory.waits_for_detach(&name, &Uid::new("b")));
+    }
+
+    #[test]
+    fn what_a_guarded_claim_is_in_doubt_about() {
+        let (memory, claim) = (Memory::default(), Uid::new("claim"));
+        assert!(memory.is_in_doubt(&claim, true) && !memory.is_in_doubt(&claim, false));
+        memory.ask(&claim);
+        assert!(memory.is_in_doubt(&claim, true));
+        memory.refuse(&claim);
+        assert!(!memory.is_in_doubt(&claim, true));
     }
 
     #[test]

@@ -28,5 +28,6 @@ mod shared;
 mod shared_lives;
 mod simulation;
 mod snapshots;
+mod spare;
 mod startup;
 mod two_drivers;
