@@ -121,7 +121,10 @@ impl Workload<'_> {
             .quietly_until(&format!("group snapshot {name} to be ready"), limit, async || {
                 let object = groups.get(name).await?;
                 let bound = text(&object, "/status/boundVolumeGroupSnapshotContentName");
-                Ok(is_ready(&object)?.then_some(bound))
+                // Upstream's controller adds its finalizer last; without it a deleted group leaves its content behind.
+                let protected =
+                    object.metadata.finalizers.as_ref().is_some_and(|finalizers| !finalizers.is_empty());
+                Ok((is_ready(&object)? && protected).then_some(bound))
             })
             .await?;
         let object = self.of_cluster(GROUP_CONTENT).get(&content).await?;
