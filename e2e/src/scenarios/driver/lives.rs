@@ -219,8 +219,9 @@ async fn binding(cluster: &Cluster, play: impl AsyncFnOnce(binding::stage::Stage
     let mut volumes = Vec::new();
     for name in claims {
         work.create_claim(&Claim { name, class: CLASS, mode: Mode::Filesystem }).await?;
-        work.label_claim(name, label).await?;
         volumes.push(work.bound(name, LIMIT).await?.name);
+        // Not before: who binds it would meet a conflict, and try again only ten seconds later.
+        work.label_claim(name, label).await?;
     }
     let stage = binding::stage::Stage {
         client: cluster.client.clone(),
