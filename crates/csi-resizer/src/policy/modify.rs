@@ -33,7 +33,8 @@ fn current(claim: &Claim) -> &str {
     resize.and_then(|resize| resize.current_attributes_class.as_deref()).unwrap_or_default()
 }
 
-fn status(claim: &Claim) -> Option<&ModifyStatus> {
+/// What the claim says about a modification that is under way.
+pub fn status(claim: &Claim) -> Option<&ModifyStatus> {
     claim.resize.as_deref().and_then(|resize| resize.modify_status.as_ref())
 }
 

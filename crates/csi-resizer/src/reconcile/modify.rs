@@ -209,7 +209,14 @@ impl Shared {
         for _ in 0..READS {
             let patch = claim_patch::modify_failed(&claim, class, error, &self.now());
             match self.patch_claim(&claim, patch).await {
-                Err(Stop::Stale) => claim = self.reread(&claim).await?,
+                Err(Stop::Stale) => {
+                    claim = self.reread(&claim).await?;
+                    if modify::status(&claim).is_none_or(|status| *status.target != *class) {
+                        // An earlier call had succeeded, and only the answer to the patch that said so was lost.
+                        self.memory.set_uncertain(&claim.meta.uid, false);
+                        return Err(without_status("the claim was marked as modified before"));
+                    }
+                }
                 marked => return marked,
             }
         }
